@@ -277,6 +277,7 @@
 	M(25, ACCOUNTS_FIND, accounts_find, USER, REGISTRY, accounts, 1, "accounts whose name starts so") \
 	M(26, ACCOUNTS, accounts, REPLY, NONE, ok, 1, "accounts") \
 	M(27, SESSION_REVOKED, session_revoked, FEED, REGISTRY, ok, 1, "a session ended: close what uses it") \
+	M(28, ACCOUNT_READ, account_read, NODE, REGISTRY, accounts, 1, "one account; `not_found` if there is none") \
 	/* room directory */ \
 	M(30, ROOM_RESERVE, room_reserve, USER, REGISTRY, room_reserved, 1, "name a new room and get its id; `room_create` at the owner of its slot makes it") \
 	M(31, ROOM_RESERVED, room_reserved, REPLY, NONE, ok, 1, "the id; the same for the same user who asks again before it was made") \
@@ -397,6 +398,8 @@
 	F(accounts_find, ID, session, MUST, none, 0, 1, "session") \
 	F(accounts_find, TEXT, prefix, MAY, none, PROTO_NAME_BYTES_MAX, 1, "start of the name, whatever the case") \
 	F(accounts_find, U64, limit, MAY, none, PROTO_PAGE_MAX, 1, "at most so many; 0: 20")
+#define PROTO_FIELDS_account_read(F) \
+	F(account_read, ID, user, MUST, none, 0, 1, "account")
 #define PROTO_FIELDS_accounts(F) \
 	F(accounts, LIST, accounts, MUST, account_info, PROTO_PAGE_MAX, 1, "by name")
 #define PROTO_FIELDS_session_revoked(F) \
@@ -594,7 +597,6 @@
 #define PROTO_FIELDS_room_member_set(F) \
 	PROTO_FIELDS_WRITE(F, room_member_set) \
 	F(room_member_set, ID, user, MUST, none, 0, 1, "the person") \
-	F(room_member_set, TEXT, name, MUST, none, PROTO_NAME_BYTES_MAX, 1, "the person's name") \
 	F(room_member_set, ENUM, role, MUST, role, 0, 1, "new role")
 #define PROTO_FIELDS_room_history(F) \
 	F(room_history, ID, session, MUST, none, 0, 1, "session") \
@@ -723,7 +725,8 @@
 	F(release, BOOL, sealed, MAY, none, 0, 1, "the segment ends there: drop what stands behind it")
 #define PROTO_FIELDS_state_read(F) \
 	F(state_read, ID, room, MUST, none, 0, 1, "room") \
-	F(state_read, BYTES, cursor, MAY, none, 256, 1, "where the answer before ended")
+	F(state_read, BYTES, cursor, MAY, none, 256, 1, "where the answer before ended") \
+	F(state_read, U64, lac, MAY, none, PROTO_NUMBER_MAX, 1, "committed lsn that the owner knows: the answer reflects all up to it")
 #define PROTO_FIELDS_state(F) \
 	F(state, ID, room, MUST, none, 0, 1, "room") \
 	F(state, U64, seq, MUST, none, PROTO_NUMBER_MAX, 1, "seq of the room's latest event in the views; 0: there is no such room") \
@@ -736,14 +739,17 @@
 	F(timeline_read, ID, room, MUST, none, 0, 1, "room") \
 	F(timeline_read, U64, before, MAY, none, PROTO_NUMBER_MAX, 1, "items with a lower seq") \
 	F(timeline_read, U64, after, MAY, none, PROTO_NUMBER_MAX, 1, "items with a higher seq; not with `before`") \
-	F(timeline_read, U64, limit, MAY, none, PROTO_PAGE_MAX, 1, "at most so many; 0: 50")
+	F(timeline_read, U64, limit, MAY, none, PROTO_PAGE_MAX, 1, "at most so many; 0: 50") \
+	F(timeline_read, U64, lac, MAY, none, PROTO_NUMBER_MAX, 1, "committed lsn that the owner knows: the answer reflects all up to it")
 #define PROTO_FIELDS_events_read(F) \
 	F(events_read, ID, room, MUST, none, 0, 1, "room") \
 	F(events_read, U64, after, MAY, none, PROTO_NUMBER_MAX, 1, "events with a higher seq") \
-	F(events_read, U64, limit, MAY, none, PROTO_PAGE_MAX, 1, "at most so many; 0: 200")
+	F(events_read, U64, limit, MAY, none, PROTO_PAGE_MAX, 1, "at most so many; 0: 200") \
+	F(events_read, U64, lac, MAY, none, PROTO_NUMBER_MAX, 1, "committed lsn that the owner knows: the answer reflects all up to it")
 #define PROTO_FIELDS_cmid_read(F) \
 	F(cmid_read, ID, room, MUST, none, 0, 1, "room") \
 	F(cmid_read, ID, client, MUST, none, 0, 1, "client id") \
-	F(cmid_read, U64, number, MUST, none, PROTO_NUMBER_MAX, 1, "number")
+	F(cmid_read, U64, number, MUST, none, PROTO_NUMBER_MAX, 1, "number") \
+	F(cmid_read, U64, lac, MAY, none, PROTO_NUMBER_MAX, 1, "committed lsn that the owner knows: the answer reflects all up to it")
 #define PROTO_FIELDS_cmid(F) \
 	F(cmid, LIST, events, MUST, event, 1, 1, "the event")
