@@ -38,6 +38,8 @@ struct proto_span {
 #define PROTO_SPAN(literal) ((struct proto_span){(literal), sizeof(literal) - 1})
 struct proto_span proto_span(const char *text); /* of a terminated string; NULL gives the empty span */
 bool proto_span_equal(struct proto_span a, struct proto_span b);
+/* RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF. Zero bytes are allowed. */
+bool proto_span_is_utf8(struct proto_span text);
 
 bool proto_id_is_none(const struct proto_id *id);
 bool proto_id_equal(const struct proto_id *a, const struct proto_id *b);
@@ -123,6 +125,7 @@ enum proto_kind {
 
 struct proto_enum_value {
 	const char *name;
+	size_t name_size; /* without the zero */
 	unsigned int number;
 	unsigned int since;
 	const char *text;
@@ -134,10 +137,15 @@ struct proto_enum_info {
 	size_t value_count;
 };
 
+/* Static asserts hold every record and message to these. */
+#define PROTO_HEADER_KEYS 4
+#define PROTO_BODY_BYTES_MAX 1024
+
 struct proto_record;
 
 struct proto_field {
 	const char *name;
+	size_t name_size; /* without the zero */
 	const char *text;
 	const struct proto_record *record; /* LIST: of what */
 	const struct proto_enum_info *values; /* ENUM: which */
@@ -150,6 +158,7 @@ struct proto_field {
 
 struct proto_record {
 	const char *name;
+	size_t name_size; /* without the zero */
 	const char *text;
 	const struct proto_field *fields;
 	size_t field_count;
@@ -178,7 +187,8 @@ struct proto_type_info {
 	enum proto_at at;
 	enum proto_type reply;
 	unsigned int since;
-	const struct proto_record *record;
+	const char *text;
+	const struct proto_record *record; /* its name is the message's */
 };
 
 /* NULL for what the tables do not have. */
@@ -241,8 +251,9 @@ char *proto_buffer_take(struct proto_buffer *buffer, size_t *ret_size);
 
 /*
  * Append a message, or a bare record, to `out` as msgpack. `body` is the struct of the header's type;
- * NULL for an all-absent one. Returns 0, -ENOMEM, or -EMSGSIZE if a value is past its limit (a defect
- * of the caller; `out` is as before).
+ * NULL for an all-absent one. Returns 0, -ENOMEM, or, for a defect of the caller: -EMSGSIZE if a value
+ * or the frame is past its limit, -EINVAL for an unknown type, a number that is no value of its enum,
+ * a required enum that is absent, and text that is not UTF-8. `out` is as before unless it returns 0.
  */
 int proto_encode(struct proto_buffer *out, const struct proto_header *header, const void *body);
 int proto_encode_record(struct proto_buffer *out, const struct proto_record *record, const void *body);
