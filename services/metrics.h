@@ -7,8 +7,8 @@
  * an addition in memory, without a lock: the loop's thread alone may do it.
  */
 
+#include <stddef.h>
 #include <stdint.h>
-#include "proto/proto.h"
 
 struct metrics;
 struct metric;
@@ -32,5 +32,5 @@ void metric_add(struct metric *counter, uint64_t n);
 void metric_set(struct metric *gauge, uint64_t value);
 void metric_observe(struct metric *histogram, double seconds);
 
-/* Append all series. Returns 0 or -ENOMEM. */
-int metrics_write(const struct metrics *metrics, struct proto_buffer *out);
+/* All series as one malloc'ed text. Returns 0 or -errno. */
+int metrics_write(const struct metrics *metrics, char **ret_text, size_t *ret_size);
