@@ -202,12 +202,33 @@ static void read_defaults(struct loader *loader)
 	}
 }
 
+/* Texts from files live as long as the process. */
+struct kept_text {
+	struct kept_text *next;
+	char text[];
+};
+
+static struct kept_text *kept_texts;
+
+static const char *keep_text(const char *text)
+{
+	struct kept_text *kept = malloc(sizeof(*kept) + strlen(text) + 1);
+
+	if (!kept) {
+		return NULL;
+	}
+	strcpy(kept->text, text);
+	kept->next = kept_texts;
+	kept_texts = kept;
+	return kept->text;
+}
+
 /* inih's callback: 1 to go on, 0 for an error. */
 static int read_key(void *context, const char *section, const char *name, const char *value)
 {
 	struct loader *loader = context;
 	size_t i = field_index(loader->table, name);
-	char *copy;
+	const char *copy;
 
 	if (section[0] != '\0' && strcmp(section, loader->table->program) != 0) {
 		return 1; /* one file may serve several daemons */
@@ -216,7 +237,7 @@ static int read_key(void *context, const char *section, const char *name, const 
 		fail(loader, name, &(struct source){value ? value : "", loader->file}, "there is no such setting");
 		return 1;
 	}
-	copy = strdup(value ? value : "true");
+	copy = keep_text(value ? value : "true");
 	if (!copy) {
 		return 0;
 	}
