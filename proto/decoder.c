@@ -554,11 +554,9 @@ static int read_frame(struct decoder *decoder, const struct proto_record *record
 
 static struct decoder decoder_of(const void *data, size_t size, struct proto_fault *fault)
 {
-	return (struct decoder){
-		.at = data,
-		.end = (const uint8_t *)data + size,
-		.fault = fault,
-	};
+	const uint8_t *start = size > 0 ? data : (const void *)""; /* NULL is no start of anything */
+
+	return (struct decoder){ .at = start, .end = start + size, .fault = fault };
 }
 
 /* Finds "t". On any other error than bad bytes the header is read as far as that goes. */

@@ -79,8 +79,8 @@ static void put_escape(struct proto_buffer *out, unsigned char c)
 /* Room for all that is left and the closing quote is kept, so that only escapes ask for more. */
 static int write_text(struct proto_buffer *out, struct proto_span text)
 {
-	const char *run = text.data;
-	const char *end = text.data + text.size;
+	const char *run = text.size > 0 ? text.data : ""; /* the empty span may have none */
+	const char *end = run + text.size;
 	int r = proto_buffer_reserve(out, text.size + 2);
 
 	if (r < 0) {

@@ -469,6 +469,15 @@ Test(decode, unknown_type_keeps_the_request)
 	cr_assert_eq(message.header.request, 7);
 }
 
+Test(decode, nothing_at_no_address)
+{
+	struct proto_message message;
+
+	cr_assert_eq(proto_decode(NULL, 0, &message, NULL), PROTO_E_MALFORMED);
+	cr_assert_eq(proto_decode_record(PROTO_RECORD(event), NULL, 0, &message, NULL), PROTO_E_MALFORMED);
+	cr_assert_eq(proto_decode_json(NULL, 0, &message, NULL), PROTO_E_MALFORMED);
+}
+
 /* --- limits, exceeded by one --- */
 
 static struct proto_buffer bytes_of(const char *head, size_t head_size, char filler, size_t count)
