@@ -10,6 +10,8 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <jansson.h>
+#include <limits.h> /* msgpack needs it */
+#include <msgpack.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -560,6 +562,75 @@ Test(limit, depth)
 	proto_message_deinit(&message);
 	cr_assert_eq(proto_decode_json(text, strlen(text), &message, NULL), 0);
 	proto_message_deinit(&message);
+}
+
+/* A record of one field alone. NIL: the value is nil; else as large as `size` says. */
+static msgpack_sbuffer field_alone(const struct proto_field *field, bool nil, uint64_t size)
+{
+	static char filler[PROTO_FRAME_BYTES_MAX];
+	msgpack_sbuffer out;
+	msgpack_packer packer;
+
+	memset(filler, 'a', sizeof(filler));
+	msgpack_sbuffer_init(&out);
+	msgpack_packer_init(&packer, &out, msgpack_sbuffer_write);
+	(void)msgpack_pack_map(&packer, 1);
+	(void)msgpack_pack_str_with_body(&packer, field->name, field->name_size);
+	if (nil) {
+		(void)msgpack_pack_nil(&packer);
+	} else if (field->kind == PROTO_KIND_U64) {
+		(void)msgpack_pack_uint64(&packer, size);
+	} else if (field->kind == PROTO_KIND_TEXT) {
+		(void)msgpack_pack_str_with_body(&packer, filler, size);
+	} else if (field->kind == PROTO_KIND_BYTES) {
+		(void)msgpack_pack_bin_with_body(&packer, filler, size);
+	} else {
+		(void)msgpack_pack_array(&packer, size);
+		for (uint64_t i = 0; i < size; i++) {
+			(void)msgpack_pack_map(&packer, 0);
+		}
+	}
+	return out;
+}
+
+static int decode_alone(const struct proto_record *record, const struct proto_field *field, bool nil,
+			uint64_t size)
+{
+	msgpack_sbuffer bytes = field_alone(field, nil, size);
+	struct proto_message message;
+	int r = proto_decode_record(record, bytes.data, bytes.size, &message, NULL);
+
+	proto_message_deinit(&message);
+	msgpack_sbuffer_destroy(&bytes);
+	return r;
+}
+
+static void check_limits(const struct proto_record *record)
+{
+	for (size_t i = 0; i < record->field_count; i++) {
+		const struct proto_field *field = &record->fields[i];
+
+		cr_assert_eq(decode_alone(record, field, true, 0), PROTO_E_WRONG_TYPE, "%s.%s", record->name,
+			     field->name);
+		if (field->kind == PROTO_KIND_BOOL || field->kind == PROTO_KIND_ID ||
+		    field->kind == PROTO_KIND_ENUM) {
+			continue;
+		}
+		cr_assert_eq(decode_alone(record, field, false, field->max + 1), PROTO_E_LIMIT, "%s.%s",
+			     record->name, field->name);
+		cr_assert_neq(decode_alone(record, field, false, field->max), PROTO_E_LIMIT, "%s.%s",
+			      record->name, field->name);
+	}
+}
+
+Test(limit, every_field_of_every_message)
+{
+	for (size_t i = 0; proto_record_at(i) != NULL; i++) {
+		check_limits(proto_record_at(i));
+	}
+	for (size_t i = 0; proto_type_at(i) != NULL; i++) {
+		check_limits(proto_type_at(i)->record);
+	}
 }
 
 /* --- encoding --- */
