@@ -4,8 +4,9 @@
 /*
  * Appending to a proto_buffer, for the encoders.
  *
- * An encoder asks for the most that its next value can need with proto_buffer_reserve(), then writes
- * with proto_buffer_put(), which checks nothing: one comparison a field instead of one a byte.
+ * An encoder asks for the most that its next value can need with proto_buffer_reserve(), then
+ * writes with proto_buffer_put(), which checks nothing: one comparison a field instead of one a
+ * byte.
  */
 
 #include "proto/proto.h"

@@ -3,43 +3,25 @@
 /*
  * Msgpack to structs.
  *
- * The same walk runs twice (value.h). The first run checks everything and counts memory: types, limits,
- * nesting, UTF-8, doubled keys, missing fields; it allocates nothing and its stack is bounded by
- * PROTO_DEPTH_MAX. The second fills the structs and cannot fail. msgpack-c's unpacker is not used: it
- * allocates from counts that it has not checked, and builds a tree that we would walk anyway
- * (docs/adr/0001).
+ * The same walk runs twice (value.h). The first run checks everything and counts memory: types,
+ * limits, nesting, UTF-8, doubled keys, missing fields; it allocates nothing and its stack is
+ * bounded by PROTO_DEPTH_MAX. The second fills the structs and cannot fail. msgpack-c's unpacker
+ * is not used: it allocates from counts that it has not checked, and builds a tree that we would
+ * walk anyway (docs/adr/0001).
  *
- * Unknown keys are skipped, whatever their value, within the limits. A doubled key is refused in every
- * map that the tables know: two readers must not see two different messages in the same bytes.
+ * Unknown keys are skipped, whatever their value, within the limits. A doubled key is refused in
+ * every map that the tables know: two readers must not see two different messages in the same
+ * bytes.
  */
 
+#include "proto/cursor.h"
 #include "proto/value.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-enum value_kind {
-	VALUE_NIL,
-	VALUE_BOOL,
-	VALUE_UINT,
-	VALUE_NEGATIVE,
-	VALUE_FLOAT,
-	VALUE_STR,
-	VALUE_BIN,
-	VALUE_EXT,
-	VALUE_ARRAY,
-	VALUE_MAP,
-};
-
-struct value {
-	enum value_kind kind;
-	uint64_t number; /* BOOL, UINT; STR, BIN, EXT: bytes; ARRAY, MAP: entries */
-	const uint8_t *data; /* STR, BIN, EXT */
-};
-
 struct decoder {
-	const uint8_t *at;
-	const uint8_t *end;
+	struct cursor cursor;
 	struct proto_memory memory;
 	struct proto_header *header;
 	struct proto_fault *fault;
@@ -60,138 +42,13 @@ static int fail_malformed(struct decoder *decoder, const char *what)
 	return fail(decoder, PROTO_E_MALFORMED, NULL, what);
 }
 
-/* --- one value --- */
-
-/* Reads a big-endian number of 1, 2, 4 or 8 bytes. */
-static bool read_number(struct decoder *decoder, size_t size, uint64_t *ret_number)
-{
-	uint64_t number = 0;
-
-	if ((size_t)(decoder->end - decoder->at) < size) {
-		return false;
-	}
-	for (size_t i = 0; i < size; i++) {
-		number = number << 8 | decoder->at[i];
-	}
-	decoder->at += size;
-	*ret_number = number;
-	return true;
-}
-
-/* Formats 0xc0 to 0xdf: what they are, and the bytes of the number behind them. */
-static const struct format {
-	uint8_t valid;
-	uint8_t kind;
-	uint8_t size; /* of the number: a length, a count, or the value */
-	uint8_t fixed; /* no number: the value, or of EXT the length */
-} formats[32] = {
-	[0x00] = { 1, VALUE_NIL, 0, 0 },    [0x02] = { 1, VALUE_BOOL, 0, 0 },
-	[0x03] = { 1, VALUE_BOOL, 0, 1 },   [0x04] = { 1, VALUE_BIN, 1, 0 },
-	[0x05] = { 1, VALUE_BIN, 2, 0 },    [0x06] = { 1, VALUE_BIN, 4, 0 },
-	[0x07] = { 1, VALUE_EXT, 1, 0 },    [0x08] = { 1, VALUE_EXT, 2, 0 },
-	[0x09] = { 1, VALUE_EXT, 4, 0 },    [0x0a] = { 1, VALUE_FLOAT, 4, 0 },
-	[0x0b] = { 1, VALUE_FLOAT, 8, 0 },  [0x0c] = { 1, VALUE_UINT, 1, 0 },
-	[0x0d] = { 1, VALUE_UINT, 2, 0 },   [0x0e] = { 1, VALUE_UINT, 4, 0 },
-	[0x0f] = { 1, VALUE_UINT, 8, 0 },   [0x10] = { 1, VALUE_NEGATIVE, 1, 0 },
-	[0x11] = { 1, VALUE_NEGATIVE, 2, 0 }, [0x12] = { 1, VALUE_NEGATIVE, 4, 0 },
-	[0x13] = { 1, VALUE_NEGATIVE, 8, 0 }, [0x14] = { 1, VALUE_EXT, 0, 1 },
-	[0x15] = { 1, VALUE_EXT, 0, 2 },    [0x16] = { 1, VALUE_EXT, 0, 4 },
-	[0x17] = { 1, VALUE_EXT, 0, 8 },    [0x18] = { 1, VALUE_EXT, 0, 16 },
-	[0x19] = { 1, VALUE_STR, 1, 0 },    [0x1a] = { 1, VALUE_STR, 2, 0 },
-	[0x1b] = { 1, VALUE_STR, 4, 0 },    [0x1c] = { 1, VALUE_ARRAY, 2, 0 },
-	[0x1d] = { 1, VALUE_ARRAY, 4, 0 },  [0x1e] = { 1, VALUE_MAP, 2, 0 },
-	[0x1f] = { 1, VALUE_MAP, 4, 0 },
-};
-
-/* Reads the first byte and the number behind it. */
-static bool read_head(struct decoder *decoder, struct value *ret)
-{
-	const struct format *format;
-	uint8_t byte;
-
-	if (decoder->at == decoder->end) {
-		return false;
-	}
-	byte = *decoder->at++;
-	if (byte < 0x80) {
-		*ret = (struct value){ .kind = VALUE_UINT, .number = byte };
-	} else if (byte < 0x90) {
-		*ret = (struct value){ .kind = VALUE_MAP, .number = byte & 0x0f };
-	} else if (byte < 0xa0) {
-		*ret = (struct value){ .kind = VALUE_ARRAY, .number = byte & 0x0f };
-	} else if (byte < 0xc0) {
-		*ret = (struct value){ .kind = VALUE_STR, .number = byte & 0x1f };
-	} else if (byte >= 0xe0) {
-		*ret = (struct value){ .kind = VALUE_NEGATIVE };
-	} else {
-		format = &formats[byte & 0x1f];
-		*ret = (struct value){ .kind = format->kind, .number = format->fixed };
-		return format->valid &&
-		       (format->size == 0 || read_number(decoder, format->size, &ret->number));
-	}
-	return true;
-}
-
-/* A signed encoding of a number that is not negative counts as unsigned. `size` bytes were read. */
-static void settle_sign(struct value *value, size_t size)
-{
-	if (value->kind == VALUE_NEGATIVE && size > 1 &&
-	    (value->number >> (8 * (size - 1) - 1) & 1) == 0) {
-		value->kind = VALUE_UINT;
-	}
-}
-
-/*
- * Reads one value; of arrays and maps only the head. Every count is checked against the bytes that
- * are left, of which each entry needs at least one.
- */
-static bool read_value(struct decoder *decoder, struct value *ret)
-{
-	const uint8_t *start = decoder->at;
-	size_t left;
-
-	if (!read_head(decoder, ret)) {
-		return false;
-	}
-	left = (size_t)(decoder->end - decoder->at);
-	switch (ret->kind) {
-	case VALUE_NEGATIVE:
-		settle_sign(ret, (size_t)(decoder->at - start));
-		return true;
-	case VALUE_EXT: /* a type byte comes first */
-		if (ret->number + 1 > left) {
-			return false;
-		}
-		decoder->at += ret->number + 1;
-		return true;
-	case VALUE_STR:
-	case VALUE_BIN:
-		if (ret->number > left) {
-			return false;
-		}
-		ret->data = decoder->at;
-		decoder->at += ret->number;
-		return true;
-	case VALUE_ARRAY:
-		return ret->number <= left;
-	case VALUE_MAP:
-		return ret->number <= left / 2;
-	default:
-		return true;
-	}
-}
-
-static struct proto_span value_span(const struct value *value)
-{
-	return (struct proto_span){ (const char *)value->data, (size_t)value->number };
-}
-
 /* Steps over the entries of a value that was read; `depth` is that of the map around it. */
 static int skip_entries(struct decoder *decoder, const struct value *value, unsigned int depth)
 {
 	uint64_t left = value->kind == VALUE_MAP ? 2 * value->number : value->number;
 
-	if (value->kind == VALUE_STR && !is_filling(decoder) && !proto_span_is_utf8(value_span(value))) {
+	if (value->kind == VALUE_STR && !is_filling(decoder) &&
+	    !proto_span_is_utf8(value_span(value))) {
 		return fail_malformed(decoder, "not UTF-8");
 	}
 	if (value->kind != VALUE_MAP && value->kind != VALUE_ARRAY) {
@@ -207,7 +64,7 @@ static int skip_entries(struct decoder *decoder, const struct value *value, unsi
 		struct value entry;
 		int r;
 
-		if (!read_value(decoder, &entry)) {
+		if (!cursor_read(&decoder->cursor, &entry)) {
 			return fail_malformed(decoder, "not msgpack, or cut off");
 		}
 		r = skip_entries(decoder, &entry, depth + 1);
@@ -223,8 +80,8 @@ static int skip_entries(struct decoder *decoder, const struct value *value, unsi
 static int read_record(struct decoder *decoder, const struct proto_record *record, void *body,
 		       unsigned int depth);
 
-static int read_list(struct decoder *decoder, const struct proto_field *field, const struct value *value,
-		     struct proto_list *list, unsigned int depth)
+static int read_list(struct decoder *decoder, const struct proto_field *field,
+		     const struct value *value, struct proto_list *list, unsigned int depth)
 {
 	size_t count = (size_t)value->number;
 	char *items;
@@ -237,11 +94,11 @@ static int read_list(struct decoder *decoder, const struct proto_field *field, c
 	}
 	items = proto_memory_take(&decoder->memory, count * field->record->size);
 	if (items) {
-		*list = (struct proto_list){ count > 0 ? items : NULL, count };
+		*list = (struct proto_list){count > 0 ? items : NULL, count};
 	}
 	for (size_t i = 0; i < count; i++) {
-		int r = read_record(decoder, field->record, items ? items + i * field->record->size : NULL,
-				    depth + 2);
+		int r = read_record(decoder, field->record,
+				    items ? items + i * field->record->size : NULL, depth + 2);
 
 		if (r != 0) {
 			return r;
@@ -251,13 +108,15 @@ static int read_list(struct decoder *decoder, const struct proto_field *field, c
 }
 
 static const enum value_kind kinds[] = {
-	[PROTO_KIND_BOOL] = VALUE_BOOL,	 [PROTO_KIND_U64] = VALUE_UINT, [PROTO_KIND_ID] = VALUE_BIN,
-	[PROTO_KIND_TEXT] = VALUE_STR,	 [PROTO_KIND_BYTES] = VALUE_BIN, [PROTO_KIND_ENUM] = VALUE_STR,
+	[PROTO_KIND_BOOL] = VALUE_BOOL,	 [PROTO_KIND_U64] = VALUE_UINT,
+	[PROTO_KIND_ID] = VALUE_BIN,	 [PROTO_KIND_TEXT] = VALUE_STR,
+	[PROTO_KIND_BYTES] = VALUE_BIN,	 [PROTO_KIND_ENUM] = VALUE_STR,
 	[PROTO_KIND_LIST] = VALUE_ARRAY,
 };
 
 /* Types and limits of all but lists. */
-static int check_field(struct decoder *decoder, const struct proto_field *field, const struct value *value)
+static int check_field(struct decoder *decoder, const struct proto_field *field,
+		       const struct value *value)
 {
 	if (value->kind != kinds[field->kind]) {
 		return fail(decoder, PROTO_E_WRONG_TYPE, field->name, "has another type");
@@ -280,7 +139,8 @@ static int check_field(struct decoder *decoder, const struct proto_field *field,
 		return 0;
 	case PROTO_KIND_ENUM:
 		if (!proto_enum_value_find(field->values, value_span(value))) {
-			return fail(decoder, PROTO_E_BAD_VALUE, field->name, "not among its values");
+			return fail(decoder, PROTO_E_BAD_VALUE, field->name,
+				    "not among its values");
 		}
 		return 0;
 	default:
@@ -320,7 +180,7 @@ static int read_field(struct decoder *decoder, const struct proto_field *field, 
 	struct value value;
 	int r;
 
-	if (!read_value(decoder, &value)) {
+	if (!cursor_read(&decoder->cursor, &value)) {
 		return fail(decoder, PROTO_E_MALFORMED, field->name, "not msgpack, or cut off");
 	}
 	if (to && field->kind != PROTO_KIND_LIST) {
@@ -357,7 +217,7 @@ static int read_header_key(struct decoder *decoder, const struct value *key)
 	uint64_t type = 0;
 	int r;
 
-	if (!read_value(decoder, &value)) {
+	if (!cursor_read(&decoder->cursor, &value)) {
 		return fail_malformed(decoder, "not msgpack, or cut off");
 	}
 	switch (key->kind == VALUE_STR && key->number == 1 ? key->data[0] : 0) {
@@ -389,19 +249,20 @@ static int read_header_key(struct decoder *decoder, const struct value *key)
 }
 
 /*
- * Reads the header keys of the outermost map, wherever they stand. With `all` false it stops at "t",
- * which our own encoder writes first. Returns the first error, but reads on as long as it can.
+ * Reads the header keys of the outermost map, wherever they stand. With `all` false it stops at
+ * "t", which our own encoder writes first. Returns the first error, but reads on as long as it
+ * can.
  */
 static int read_header(struct decoder *decoder, const struct value *map, bool all)
 {
-	const uint8_t *start = decoder->at;
+	const uint8_t *start = decoder->cursor.at;
 	int error = 0;
 
 	for (uint64_t i = 0; i < map->number && (all || decoder->header->type == 0); i++) {
 		struct value key;
 		int r;
 
-		if (!read_value(decoder, &key)) {
+		if (!cursor_read(&decoder->cursor, &key)) {
 			error = error ? error : fail_malformed(decoder, "not msgpack, or cut off");
 			break;
 		}
@@ -411,7 +272,7 @@ static int read_header(struct decoder *decoder, const struct value *map, bool al
 			break;
 		}
 	}
-	decoder->at = start;
+	decoder->cursor.at = start;
 	return error;
 }
 
@@ -442,18 +303,20 @@ static int read_key(struct decoder *decoder, const struct proto_record *record, 
 {
 	size_t index;
 
-	if (!read_value(decoder, ret_key)) {
+	if (!cursor_read(&decoder->cursor, ret_key)) {
 		return fail_malformed(decoder, "not msgpack, or cut off");
 	}
 	if (ret_key->kind != VALUE_STR) {
 		return fail_malformed(decoder, "a key is not a string");
 	}
-	index = proto_key_find(record, (const char *)ret_key->data, (size_t)ret_key->number, &seen->next);
+	index = proto_key_find(record, (const char *)ret_key->data, (size_t)ret_key->number,
+			       &seen->next);
 	*ret_field = NULL;
 	if (index != PROTO_NOT_A_FIELD) {
 		*ret_field = &record->fields[index];
 		if ((seen->fields & 1ULL << index) != 0) {
-			return fail(decoder, PROTO_E_MALFORMED, (*ret_field)->name, "stands there twice");
+			return fail(decoder, PROTO_E_MALFORMED, (*ret_field)->name,
+				    "stands there twice");
 		}
 		seen->fields |= 1ULL << index;
 		return 0;
@@ -464,7 +327,9 @@ static int read_key(struct decoder *decoder, const struct proto_record *record, 
 	if (!proto_span_is_utf8(value_span(ret_key))) {
 		return fail_malformed(decoder, "not UTF-8");
 	}
-	return see_other(seen, value_span(ret_key)) ? 0 : fail_malformed(decoder, "a key stands there twice");
+	return see_other(seen, value_span(ret_key))
+		       ? 0
+		       : fail_malformed(decoder, "a key stands there twice");
 }
 
 /* The entries of a map whose head was read. */
@@ -492,7 +357,7 @@ static int read_entries(struct decoder *decoder, const struct proto_record *reco
 			r = read_field(decoder, field, body, depth);
 		} else if (depth == 1 && decoder->header) {
 			r = read_header_key(decoder, &value);
-		} else if (!read_value(decoder, &value)) {
+		} else if (!cursor_read(&decoder->cursor, &value)) {
 			r = fail_malformed(decoder, "not msgpack, or cut off");
 		} else {
 			r = skip_entries(decoder, &value, depth);
@@ -510,12 +375,12 @@ static int read_record(struct decoder *decoder, const struct proto_record *recor
 {
 	struct value map;
 
-	if (!read_value(decoder, &map)) {
+	if (!cursor_read(&decoder->cursor, &map)) {
 		return fail_malformed(decoder, "not msgpack, or cut off");
 	}
 	if (map.kind != VALUE_MAP) {
-		return fail(decoder, depth == 1 ? PROTO_E_MALFORMED : PROTO_E_WRONG_TYPE, record->name,
-			    "not a map");
+		return fail(decoder, depth == 1 ? PROTO_E_MALFORMED : PROTO_E_WRONG_TYPE,
+			    record->name, "not a map");
 	}
 	if (depth > PROTO_DEPTH_MAX) {
 		return fail(decoder, PROTO_E_LIMIT, record->name, "nested too deeply");
@@ -525,10 +390,10 @@ static int read_record(struct decoder *decoder, const struct proto_record *recor
 
 /* --- whole frames --- */
 
-/* Both runs over the frame, which starts at `decoder->at`. */
+/* Both runs over the frame, which starts at the cursor. */
 static int read_frame(struct decoder *decoder, const struct proto_record *record, void **ret_body)
 {
-	const uint8_t *start = decoder->at;
+	const uint8_t *start = decoder->cursor.at;
 	void *body;
 	int r;
 
@@ -537,7 +402,7 @@ static int read_frame(struct decoder *decoder, const struct proto_record *record
 	if (r != 0) {
 		return r;
 	}
-	if (decoder->at != decoder->end) {
+	if (decoder->cursor.at != decoder->cursor.end) {
 		return fail_malformed(decoder, "bytes after its end");
 	}
 	decoder->memory.base = calloc(1, decoder->memory.used);
@@ -545,7 +410,7 @@ static int read_frame(struct decoder *decoder, const struct proto_record *record
 		return -ENOMEM;
 	}
 	decoder->memory.used = 0;
-	decoder->at = start;
+	decoder->cursor.at = start;
 	body = proto_memory_take(&decoder->memory, record->size);
 	(void)read_record(decoder, record, body, 1);
 	*ret_body = body;
@@ -554,19 +419,20 @@ static int read_frame(struct decoder *decoder, const struct proto_record *record
 
 static struct decoder decoder_of(const void *data, size_t size, struct proto_fault *fault)
 {
-	const uint8_t *start = size > 0 ? data : (const void *)""; /* NULL is no start of anything */
+	const uint8_t *start = size > 0 ? data
+					: (const void *)""; /* NULL is no start of anything */
 
-	return (struct decoder){ .at = start, .end = start + size, .fault = fault };
+	return (struct decoder){.cursor = {start, start + size}, .fault = fault};
 }
 
 /* Finds "t". On any other error than bad bytes the header is read as far as that goes. */
 static int find_type(struct decoder *decoder)
 {
-	const uint8_t *start = decoder->at;
+	const uint8_t *start = decoder->cursor.at;
 	struct value map;
 	int r;
 
-	if (!read_value(decoder, &map) || map.kind != VALUE_MAP) {
+	if (!cursor_read(&decoder->cursor, &map) || map.kind != VALUE_MAP) {
 		return fail_malformed(decoder, "not a map");
 	}
 	if (map.number > PROTO_MAP_KEYS_MAX) {
@@ -576,7 +442,7 @@ static int find_type(struct decoder *decoder)
 	if (r == 0 && decoder->header->type == 0) {
 		r = fail(decoder, PROTO_E_MISSING_FIELD, "t", "is missing");
 	}
-	decoder->at = start;
+	decoder->cursor.at = start;
 	return r;
 }
 
@@ -587,8 +453,8 @@ static void salvage_header(const void *data, size_t size, struct proto_header *h
 	struct value map;
 
 	decoder.header = header;
-	if (size <= PROTO_FRAME_BYTES_MAX && read_value(&decoder, &map) && map.kind == VALUE_MAP &&
-	    map.number <= PROTO_MAP_KEYS_MAX) {
+	if (size <= PROTO_FRAME_BYTES_MAX && cursor_read(&decoder.cursor, &map) &&
+	    map.kind == VALUE_MAP && map.number <= PROTO_MAP_KEYS_MAX) {
 		(void)read_header(&decoder, &map, true);
 	}
 }

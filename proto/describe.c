@@ -96,7 +96,10 @@ struct limit {
 	const char *text;
 };
 
-#define LIMIT(name, text) { #name, name, text }
+#define LIMIT(name, text)         \
+	{                         \
+#name, name, text \
+	}
 static const struct limit limits[] = {
 	LIMIT(PROTO_FRAME_BYTES_MAX, "bytes of a frame on the bus"),
 	LIMIT(PROTO_CLIENT_FRAME_BYTES_MAX, "bytes of a frame or HTTP body from a browser"),
@@ -131,7 +134,8 @@ static void print_limits(void)
 	printf("\n## Limits\n\nA value past its limit is answered with `limit` and changes nothing.\n\n"
 	       "| limit | value | |\n|---|---|---|\n");
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
-		printf("| `%s` | %" PRIu64 " | %s |\n", limits[i].name, limits[i].value, limits[i].text);
+		printf("| `%s` | %" PRIu64 " | %s |\n", limits[i].name, limits[i].value,
+		       limits[i].text);
 	}
 }
 
@@ -165,13 +169,27 @@ static void print_enums(void)
 static void print_type(const struct proto_field *field)
 {
 	switch (field->kind) {
-	case PROTO_KIND_BOOL: printf("bool"); break;
-	case PROTO_KIND_U64: printf("uint"); break;
-	case PROTO_KIND_ID: printf("id"); break;
-	case PROTO_KIND_TEXT: printf("text"); break;
-	case PROTO_KIND_BYTES: printf("bytes"); break;
-	case PROTO_KIND_ENUM: printf("enum [%s](#%s)", field->values->name, field->values->name); break;
-	case PROTO_KIND_LIST: printf("list of [%s](#%s)", field->record->name, field->record->name); break;
+	case PROTO_KIND_BOOL:
+		printf("bool");
+		break;
+	case PROTO_KIND_U64:
+		printf("uint");
+		break;
+	case PROTO_KIND_ID:
+		printf("id");
+		break;
+	case PROTO_KIND_TEXT:
+		printf("text");
+		break;
+	case PROTO_KIND_BYTES:
+		printf("bytes");
+		break;
+	case PROTO_KIND_ENUM:
+		printf("enum [%s](#%s)", field->values->name, field->values->name);
+		break;
+	case PROTO_KIND_LIST:
+		printf("list of [%s](#%s)", field->record->name, field->record->name);
+		break;
 	}
 }
 
@@ -185,9 +203,9 @@ static void print_max(const struct proto_field *field)
 		return;
 	}
 	printf("%" PRIu64 "%s", field->max,
-	       field->kind == PROTO_KIND_U64	? "" :
-	       field->kind == PROTO_KIND_LIST ? " entries" :
-						" bytes");
+	       field->kind == PROTO_KIND_U64	? ""
+	       : field->kind == PROTO_KIND_LIST ? " entries"
+						: " bytes");
 }
 
 static void print_fields(const struct proto_record *record)
@@ -240,7 +258,8 @@ static void print_routing(const struct proto_type_info *info)
 		       at_names[info->at], proto_type_info(info->reply)->record->name);
 		break;
 	case PROTO_CALLER_FEED:
-		printf(info->at == PROTO_AT_NONE ? "Sent by a gateway to a browser." : "Published by: %s.",
+		printf(info->at == PROTO_AT_NONE ? "Sent by a gateway to a browser."
+						 : "Published by: %s.",
 		       at_names[info->at]);
 		break;
 	case PROTO_CALLER_REPLY:
@@ -258,8 +277,9 @@ static void print_messages(void)
 	       "`session` are checked. *node*: one of our\nservices for itself.\n\n"
 	       "| number | name | kind | |\n|---|---|---|---|\n");
 	for (size_t i = 0; (info = proto_type_at(i)) != NULL; i++) {
-		printf("| %d | [`%s`](#message-%s) | %s | %s |\n", (int)info->type, info->record->name,
-		       info->record->name, caller_names[info->caller], info->text);
+		printf("| %d | [`%s`](#message-%s) | %s | %s |\n", (int)info->type,
+		       info->record->name, info->record->name, caller_names[info->caller],
+		       info->text);
 	}
 	for (size_t i = 0; (info = proto_type_at(i)) != NULL; i++) {
 		printf("\n### Message `%s`\n\nNumber %d: %s. ", info->record->name, (int)info->type,

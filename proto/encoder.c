@@ -3,8 +3,8 @@
 /*
  * Structs to msgpack.
  *
- * The output is canonical: keys in the order of the table, the shortest form of every number, and no
- * key for a MAY field that is not set. So equal messages are equal bytes.
+ * The output is canonical: keys in the order of the table, the shortest form of every number, and
+ * no key for a MAY field that is not set. So equal messages are equal bytes.
  *
  * What comes out of here, decoder.c takes: all its limits are checked here, too.
  */
@@ -77,7 +77,8 @@ static int pack_value(msgpack_packer *packer, const struct proto_field *field, c
 
 	switch (field->kind) {
 	case PROTO_KIND_BOOL:
-		return *(const bool *)value ? msgpack_pack_true(packer) : msgpack_pack_false(packer);
+		return *(const bool *)value ? msgpack_pack_true(packer)
+					    : msgpack_pack_false(packer);
 	case PROTO_KIND_U64:
 		return msgpack_pack_uint64(packer, *(const uint64_t *)value);
 	case PROTO_KIND_ID:
@@ -95,8 +96,8 @@ static int pack_value(msgpack_packer *packer, const struct proto_field *field, c
 	return -EINVAL;
 }
 
-static int pack_set_fields(msgpack_packer *packer, const struct proto_record *record, const void *body,
-			   uint64_t set)
+static int pack_set_fields(msgpack_packer *packer, const struct proto_record *record,
+			   const void *body, uint64_t set)
 {
 	for (; set != 0; set &= set - 1) {
 		const struct proto_field *field = &record->fields[__builtin_ctzll(set)];
@@ -200,7 +201,8 @@ int proto_encode(struct proto_buffer *out, const struct proto_header *header, co
 	return finish(out, size_before, r);
 }
 
-int proto_encode_record(struct proto_buffer *out, const struct proto_record *record, const void *body)
+int proto_encode_record(struct proto_buffer *out, const struct proto_record *record,
+			const void *body)
 {
 	size_t size_before = out->size;
 	msgpack_packer packer;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #pragma once
 
+/* clang-format off */
+
 /*
  * Error codes of the wire protocol: E(NUMBER, NAME, code, HTTP status, sure, text).
  *

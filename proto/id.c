@@ -13,7 +13,7 @@
 
 struct proto_span proto_span(const char *text)
 {
-	return (struct proto_span){ text, text ? strlen(text) : 0 };
+	return (struct proto_span){text, text ? strlen(text) : 0};
 }
 
 bool proto_span_equal(struct proto_span a, struct proto_span b)
@@ -40,11 +40,20 @@ static size_t sequence_size(const unsigned char *at, size_t left)
 		return 0;
 	}
 	switch (lead) {
-	case 0xe0: low = 0xa0; break; /* overlong */
-	case 0xed: high = 0x9f; break; /* surrogates */
-	case 0xf0: low = 0x90; break; /* overlong */
-	case 0xf4: high = 0x8f; break; /* past U+10FFFF */
-	default: break;
+	case 0xe0:
+		low = 0xa0;
+		break; /* overlong */
+	case 0xed:
+		high = 0x9f;
+		break; /* surrogates */
+	case 0xf0:
+		low = 0x90;
+		break; /* overlong */
+	case 0xf4:
+		high = 0x8f;
+		break; /* past U+10FFFF */
+	default:
+		break;
 	}
 	if (at[1] < low || at[1] > high) {
 		return 0;

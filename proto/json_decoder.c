@@ -30,7 +30,7 @@ static int fail(struct decoder *decoder, enum proto_code error, const char *name
 
 static struct proto_span string_span(const json_t *value)
 {
-	return (struct proto_span){ json_string_value(value), json_string_length(value) };
+	return (struct proto_span){json_string_value(value), json_string_length(value)};
 }
 
 /* --- fields --- */
@@ -51,7 +51,8 @@ static int read_number(struct decoder *decoder, const char *name, uint64_t max, 
 	return 0;
 }
 
-static int read_id(struct decoder *decoder, const char *name, const json_t *value, struct proto_id *ret_id)
+static int read_id(struct decoder *decoder, const char *name, const json_t *value,
+		   struct proto_id *ret_id)
 {
 	if (!json_is_string(value)) {
 		return fail(decoder, PROTO_E_WRONG_TYPE, name, "has another type");
@@ -74,7 +75,7 @@ static int read_text(struct decoder *decoder, const struct proto_field *field, c
 	copy = proto_memory_take(&decoder->memory, text.size);
 	if (to && text.size > 0) {
 		memcpy(copy, text.data, text.size);
-		*to = (struct proto_span){ copy, text.size };
+		*to = (struct proto_span){copy, text.size};
 	}
 	return 0;
 }
@@ -107,13 +108,15 @@ static int read_bytes(struct decoder *decoder, const struct proto_field *field, 
 	if (sodium_base642bin(bytes, size, text.data, text.size, NULL, &size, NULL, BASE64) != 0) {
 		return fail(decoder, PROTO_E_BAD_VALUE, field->name, "not base64");
 	}
-	*to = (struct proto_span){ size > 0 ? (const char *)bytes : NULL, size };
+	*to = (struct proto_span){size > 0 ? (const char *)bytes : NULL, size};
 	return 0;
 }
 
-static int read_enum(struct decoder *decoder, const struct proto_field *field, const json_t *value, void *to)
+static int read_enum(struct decoder *decoder, const struct proto_field *field, const json_t *value,
+		     void *to)
 {
-	const struct proto_enum_value *found = proto_enum_value_find(field->values, string_span(value));
+	const struct proto_enum_value *found = proto_enum_value_find(field->values,
+								     string_span(value));
 
 	if (!found) {
 		return fail(decoder, PROTO_E_BAD_VALUE, field->name, "not among its values");
@@ -136,7 +139,7 @@ static int read_list(struct decoder *decoder, const struct proto_field *field, c
 	}
 	items = proto_memory_take(&decoder->memory, count * record->size);
 	if (to) {
-		*to = (struct proto_list){ count > 0 ? items : NULL, count };
+		*to = (struct proto_list){count > 0 ? items : NULL, count};
 	}
 	for (size_t i = 0; i < count; i++) {
 		int r = read_object(decoder, record, json_array_get(value, i),
@@ -163,7 +166,8 @@ static bool has_type(const struct proto_field *field, const json_t *value)
 	}
 }
 
-static int read_field(struct decoder *decoder, const struct proto_field *field, const json_t *value, void *to)
+static int read_field(struct decoder *decoder, const struct proto_field *field, const json_t *value,
+		      void *to)
 {
 	union {
 		uint64_t number;
@@ -180,7 +184,8 @@ static int read_field(struct decoder *decoder, const struct proto_field *field, 
 		}
 		return 0;
 	case PROTO_KIND_U64:
-		return read_number(decoder, field->name, field->max, value, to ? to : &unused.number);
+		return read_number(decoder, field->name, field->max, value,
+				   to ? to : &unused.number);
 	case PROTO_KIND_ID:
 		return read_id(decoder, field->name, value, to ? to : &unused.id);
 	case PROTO_KIND_TEXT:
@@ -195,7 +200,8 @@ static int read_field(struct decoder *decoder, const struct proto_field *field, 
 	return -EINVAL;
 }
 
-static int read_object(struct decoder *decoder, const struct proto_record *record, json_t *object, void *body)
+static int read_object(struct decoder *decoder, const struct proto_record *record, json_t *object,
+		       void *body)
 {
 	if (!json_is_object(object)) {
 		return fail(decoder, PROTO_E_WRONG_TYPE, record->name, "not an object");
@@ -209,7 +215,8 @@ static int read_object(struct decoder *decoder, const struct proto_record *recor
 		int r = 0;
 
 		if (value) {
-			r = read_field(decoder, field, value, body ? (char *)body + field->offset : NULL);
+			r = read_field(decoder, field, value,
+				       body ? (char *)body + field->offset : NULL);
 		} else if (field->must) {
 			r = fail(decoder, PROTO_E_MISSING_FIELD, field->name, "is missing");
 		}
@@ -351,7 +358,7 @@ int proto_decode_json(const char *data, size_t size, struct proto_message *ret_m
 		      struct proto_fault *ret_fault)
 {
 	struct proto_message message = PROTO_MESSAGE_INIT;
-	struct decoder decoder = { .fault = ret_fault };
+	struct decoder decoder = {.fault = ret_fault};
 	json_t *object = NULL;
 	int r;
 
@@ -372,8 +379,8 @@ int proto_decode_json(const char *data, size_t size, struct proto_message *ret_m
 int proto_decode_json_body(const struct proto_type_info *info, json_t *object,
 			   struct proto_message *ret_message, struct proto_fault *ret_fault)
 {
-	struct proto_message message = { .header = { .type = info->type }, .info = info };
-	struct decoder decoder = { .fault = ret_fault };
+	struct proto_message message = {.header = {.type = info->type}, .info = info};
+	struct decoder decoder = {.fault = ret_fault};
 	int r = read_body(&decoder, info->record, object, &message.body);
 
 	message.memory = decoder.memory.base;

@@ -3,9 +3,9 @@
 /*
  * Structs to JSON text.
  *
- * Written straight into the buffer: a gateway does this for every event that browsers see, and a tree
- * of values would cost more than the text. As canonical as the msgpack: no white space, keys in the
- * order of the table, only those escapes that RFC 8259 demands.
+ * Written straight into the buffer: a gateway does this for every event that browsers see, and a
+ * tree of values would cost more than the text. As canonical as the msgpack: no white space, keys
+ * in the order of the table, only those escapes that RFC 8259 demands.
  *
  * Every key is written with a comma before it; the first comma then becomes the opening brace.
  */
@@ -21,7 +21,8 @@
 #define ESCAPE_SIZE 6 /* \u001f */
 #define BASE64 sodium_base64_VARIANT_ORIGINAL
 
-static int write_fields(struct proto_buffer *out, const struct proto_record *record, const void *body);
+static int write_fields(struct proto_buffer *out, const struct proto_record *record,
+			const void *body);
 
 static int write_key(struct proto_buffer *out, const char *name, size_t size)
 {
@@ -55,11 +56,11 @@ static int write_number(struct proto_buffer *out, uint64_t number)
 
 /* What must be escaped: the letter of the short form, or u. */
 static const char escapes[256] = {
-	[0x00] = 'u', [0x01] = 'u', [0x02] = 'u', [0x03] = 'u', [0x04] = 'u', [0x05] = 'u',
-	[0x06] = 'u', [0x07] = 'u', ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', [0x0b] = 'u',
-	['\f'] = 'f', ['\r'] = 'r', [0x0e] = 'u', [0x0f] = 'u', [0x10] = 'u', [0x11] = 'u',
-	[0x12] = 'u', [0x13] = 'u', [0x14] = 'u', [0x15] = 'u', [0x16] = 'u', [0x17] = 'u',
-	[0x18] = 'u', [0x19] = 'u', [0x1a] = 'u', [0x1b] = 'u', [0x1c] = 'u', [0x1d] = 'u',
+	[0x00] = 'u', [0x01] = 'u', [0x02] = 'u', [0x03] = 'u',	 [0x04] = 'u', [0x05] = 'u',
+	[0x06] = 'u', [0x07] = 'u', ['\b'] = 'b', ['\t'] = 't',	 ['\n'] = 'n', [0x0b] = 'u',
+	['\f'] = 'f', ['\r'] = 'r', [0x0e] = 'u', [0x0f] = 'u',	 [0x10] = 'u', [0x11] = 'u',
+	[0x12] = 'u', [0x13] = 'u', [0x14] = 'u', [0x15] = 'u',	 [0x16] = 'u', [0x17] = 'u',
+	[0x18] = 'u', [0x19] = 'u', [0x1a] = 'u', [0x1b] = 'u',	 [0x1c] = 'u', [0x1d] = 'u',
 	[0x1e] = 'u', [0x1f] = 'u', ['"'] = '"',  ['\\'] = '\\',
 };
 
@@ -178,7 +179,8 @@ static int write_value(struct proto_buffer *out, const struct proto_field *field
 
 	switch (field->kind) {
 	case PROTO_KIND_BOOL:
-		return write_literal(out, *(const bool *)value ? PROTO_SPAN("true") : PROTO_SPAN("false"));
+		return write_literal(out, *(const bool *)value ? PROTO_SPAN("true")
+							       : PROTO_SPAN("false"));
 	case PROTO_KIND_U64:
 		return write_number(out, *(const uint64_t *)value);
 	case PROTO_KIND_ID:
@@ -189,7 +191,7 @@ static int write_value(struct proto_buffer *out, const struct proto_field *field
 		return write_bytes(out, value);
 	case PROTO_KIND_ENUM:
 		name = proto_enum_value_of(field->values, proto_field_enum(value));
-		return write_text(out, (struct proto_span){ name->name, name->name_size });
+		return write_text(out, (struct proto_span){name->name, name->name_size});
 	case PROTO_KIND_LIST:
 		return write_list(out, field->record, value);
 	}
@@ -197,7 +199,8 @@ static int write_value(struct proto_buffer *out, const struct proto_field *field
 }
 
 /* Each field with a comma before it. */
-static int write_entries(struct proto_buffer *out, const struct proto_record *record, const void *body)
+static int write_entries(struct proto_buffer *out, const struct proto_record *record,
+			 const void *body)
 {
 	for (size_t i = 0; i < record->field_count; i++) {
 		const struct proto_field *field = &record->fields[i];
@@ -237,7 +240,8 @@ static int close_object(struct proto_buffer *out, size_t start)
 	return 0;
 }
 
-static int write_fields(struct proto_buffer *out, const struct proto_record *record, const void *body)
+static int write_fields(struct proto_buffer *out, const struct proto_record *record,
+			const void *body)
 {
 	size_t start = out->size;
 	int r = write_entries(out, record, body);
@@ -265,7 +269,7 @@ static int write_header(struct proto_buffer *out, const struct proto_header *hea
 	int r = write_key(out, "t", 1);
 
 	if (r == 0) {
-		r = write_text(out, (struct proto_span){ record->name, record->name_size });
+		r = write_text(out, (struct proto_span){record->name, record->name_size});
 	}
 	if (r == 0) {
 		r = write_header_number(out, "i", header->request);
@@ -312,7 +316,8 @@ int proto_encode_json(struct proto_buffer *out, const struct proto_header *heade
 	return finish(out, start, r);
 }
 
-int proto_encode_record_json(struct proto_buffer *out, const struct proto_record *record, const void *body)
+int proto_encode_record_json(struct proto_buffer *out, const struct proto_record *record,
+			     const void *body)
 {
 	size_t start = out->size;
 

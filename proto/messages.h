@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #pragma once
 
+/* clang-format off */
+
 #include "proto/limits.h"
 
 /*

@@ -36,7 +36,8 @@ struct proto_span {
 };
 
 #define PROTO_SPAN(literal) ((struct proto_span){(literal), sizeof(literal) - 1})
-struct proto_span proto_span(const char *text); /* of a terminated string; NULL gives the empty span */
+/* Of a terminated string; NULL gives the empty span. */
+struct proto_span proto_span(const char *text);
 bool proto_span_equal(struct proto_span a, struct proto_span b);
 /* RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF. Zero bytes are allowed. */
 bool proto_span_is_utf8(struct proto_span text);
@@ -54,7 +55,7 @@ bool proto_id_parse(struct proto_span text, struct proto_id *ret_id);
 /* --- enums, structs --- */
 
 #define PROTO_ENUM_VALUE_(PREFIX, NAME, name, number, since, text) PROTO_##PREFIX##_##NAME = number,
-#define PROTO_ENUM_DEFINE_(x) enum proto_##x { PROTO_##x##_absent, PROTO_ENUM_##x(PROTO_ENUM_VALUE_) };
+#define PROTO_ENUM_DEFINE_(x) enum proto_##x{PROTO_##x##_absent, PROTO_ENUM_##x(PROTO_ENUM_VALUE_)};
 PROTO_ENUMS(PROTO_ENUM_DEFINE_)
 
 /* "public" for PROTO_ROOM_KIND_PUBLIC; NULL for numbers that are no value of it. */
@@ -80,10 +81,9 @@ PROTO_ENUMS(PROTO_ENUM_DECLARE_)
 	};
 PROTO_RECORDS(PROTO_RECORD_DEFINE_)
 
-#define PROTO_MESSAGE_DEFINE_(id, NAME, x, caller, at, reply, since, text) \
-	struct proto_##x {                                                 \
-		PROTO_FIELDS_##x(PROTO_C_FIELD_)                           \
-		char end_; /* a struct needs a member */                   \
+#define PROTO_MESSAGE_DEFINE_(id, NAME, x, caller, at, reply, since, text)                 \
+	struct proto_##x {                                                                 \
+		PROTO_FIELDS_##x(PROTO_C_FIELD_) /* a struct needs a member: */ char end_; \
 	};
 #define PROTO_NOTHING_(id, NAME, x, caller, at, reply, since, text)
 PROTO_MESSAGES(PROTO_MESSAGE_DEFINE_, PROTO_NOTHING_)
@@ -199,7 +199,8 @@ const struct proto_type_info *proto_type_at(size_t index);
 const struct proto_record *proto_record_at(size_t index);
 const struct proto_enum_info *proto_enum_at(size_t index);
 const struct proto_error_info *proto_error_at(size_t index);
-const struct proto_field *proto_record_field(const struct proto_record *record, struct proto_span name);
+const struct proto_field *proto_record_field(const struct proto_record *record,
+					     struct proto_span name);
 /* Of a record: PROTO_RECORD(event). */
 #define PROTO_RECORD_DECLARE_(x, text) extern const struct proto_record proto_record_##x;
 PROTO_RECORDS(PROTO_RECORD_DECLARE_)
@@ -226,14 +227,18 @@ struct proto_message {
 };
 #define PROTO_MESSAGE_INIT ((struct proto_message){0})
 void proto_message_deinit(struct proto_message *message); /* also of PROTO_MESSAGE_INIT */
-static inline void proto_message_cleanup(struct proto_message *message) { proto_message_deinit(message); }
+static inline void proto_message_cleanup(struct proto_message *message)
+{
+	proto_message_deinit(message);
+}
 /* PROTO_BODY(message, room_send) gives a const struct proto_room_send *. The caller knows the type. */
 #define PROTO_BODY(message, name) ((const struct proto_##name *)(message)->body)
 
 /* Why decoding failed; `error` is what to answer. On failure the header is as far as it could be read. */
 struct proto_fault {
 	enum proto_code error;
-	char detail[PROTO_NAME_BYTES_MAX * 2]; /* terminated: the field, and what is wrong with it */
+	/* Terminated; UTF-8: the field, and what is wrong with it. */
+	char detail[PROTO_NAME_BYTES_MAX * 2];
 };
 
 /* Growing output; `data` is malloc'ed, belongs to the buffer, and is used again after proto_buffer_reset(). */
@@ -245,7 +250,10 @@ struct proto_buffer {
 #define PROTO_BUFFER_INIT ((struct proto_buffer){0})
 void proto_buffer_reset(struct proto_buffer *buffer);
 void proto_buffer_deinit(struct proto_buffer *buffer);
-static inline void proto_buffer_cleanup(struct proto_buffer *buffer) { proto_buffer_deinit(buffer); }
+static inline void proto_buffer_cleanup(struct proto_buffer *buffer)
+{
+	proto_buffer_deinit(buffer);
+}
 /* Gives the malloc'ed bytes to the caller and leaves the buffer empty. */
 char *proto_buffer_take(struct proto_buffer *buffer, size_t *ret_size);
 
@@ -256,21 +264,26 @@ char *proto_buffer_take(struct proto_buffer *buffer, size_t *ret_size);
  * a required enum that is absent, and text that is not UTF-8. `out` is as before unless it returns 0.
  */
 int proto_encode(struct proto_buffer *out, const struct proto_header *header, const void *body);
-int proto_encode_record(struct proto_buffer *out, const struct proto_record *record, const void *body);
+int proto_encode_record(struct proto_buffer *out, const struct proto_record *record,
+			const void *body);
 
 /*
  * Decode one message, or one bare record, that fills `size` bytes exactly. The bytes are walked with
  * all limits first; nothing is allocated for bytes that are refused. Returns 0, PROTO_E_… (see
  * `ret_fault`, which may be NULL), or -ENOMEM.
  */
-int proto_decode(const void *data, size_t size, struct proto_message *ret_message, struct proto_fault *ret_fault);
+int proto_decode(const void *data, size_t size, struct proto_message *ret_message,
+		 struct proto_fault *ret_fault);
 int proto_decode_record(const struct proto_record *record, const void *data, size_t size,
 			struct proto_message *ret_message, struct proto_fault *ret_fault);
 
 /* The same for JSON. Header keys as on the bus; "t" is the name; "x" and ids are hex. */
-int proto_encode_json(struct proto_buffer *out, const struct proto_header *header, const void *body);
-int proto_encode_record_json(struct proto_buffer *out, const struct proto_record *record, const void *body);
-int proto_decode_json(const char *data, size_t size, struct proto_message *ret_message, struct proto_fault *ret_fault);
+int proto_encode_json(struct proto_buffer *out, const struct proto_header *header,
+		      const void *body);
+int proto_encode_record_json(struct proto_buffer *out, const struct proto_record *record,
+			     const void *body);
+int proto_decode_json(const char *data, size_t size, struct proto_message *ret_message,
+		      struct proto_fault *ret_fault);
 /* Decode the fields of a message of known type from an object (borrowed), with no header: an HTTP body. */
 int proto_decode_json_body(const struct proto_type_info *info, struct json_t *object,
 			   struct proto_message *ret_message, struct proto_fault *ret_fault);

@@ -3,8 +3,8 @@
 /*
  * The tables of messages.h, limits.h and errors.h as data: what codecs and documents walk over.
  *
- * Lookup by number is a switch: two entries with one number do not compile. Two with one name do not
- * compile either, because they would define one struct or enumerator twice.
+ * Lookup by number is a switch: two entries with one number do not compile. Two with one name do
+ * not compile either, because they would define one struct or enumerator twice.
  */
 
 #include "proto/proto.h"
@@ -14,27 +14,32 @@
 /* --- enums --- */
 
 #define ENUM_VALUE(PREFIX, NAME, value, number_, since_, text_) \
-	{ .name = #value, .name_size = sizeof(#value) - 1, .number = number_, .since = since_, .text = text_ },
-#define ENUM_VALUES(x) static const struct proto_enum_value values_##x[] = { PROTO_ENUM_##x(ENUM_VALUE) };
+	{.name = #value,                                        \
+	 .name_size = sizeof(#value) - 1,                       \
+	 .number = number_,                                     \
+	 .since = since_,                                       \
+	 .text = text_},
+#define ENUM_VALUES(x) \
+	static const struct proto_enum_value values_##x[] = {PROTO_ENUM_##x(ENUM_VALUE)};
 PROTO_ENUMS(ENUM_VALUES)
 
 #define ENUM_INDEX(x) ENUM_##x,
-enum { PROTO_ENUMS(ENUM_INDEX) };
+enum {
+	PROTO_ENUMS(ENUM_INDEX)
+};
 
-#define ENUM_INFO(x) { .name = #x, .values = values_##x, .value_count = COUNT(values_##x) },
-static const struct proto_enum_info enums[] = { PROTO_ENUMS(ENUM_INFO) };
+#define ENUM_INFO(x) {.name = #x, .values = values_##x, .value_count = COUNT(values_##x)},
+static const struct proto_enum_info enums[] = {PROTO_ENUMS(ENUM_INFO)};
 
 #define ENUM_CASE(PREFIX, NAME, value, number, since, text) \
 	case number:                                        \
 		return #value;
-#define ENUM_NAME(x)                                   \
-	const char *proto_##x##_name(enum proto_##x value) \
-	{                                              \
-		switch ((unsigned int)value) {         \
-			PROTO_ENUM_##x(ENUM_CASE)      \
-		default:                               \
-			return NULL;                   \
-		}                                      \
+#define ENUM_NAME(x)                                                     \
+	const char *proto_##x##_name(enum proto_##x value)               \
+	{                                                                \
+		switch ((unsigned int)value) {                           \
+			PROTO_ENUM_##x(ENUM_CASE) default : return NULL; \
+		}                                                        \
 	}
 PROTO_ENUMS(ENUM_NAME)
 
@@ -60,38 +65,34 @@ PROTO_ENUMS(ENUM_NAME)
 #define ENUM_OF_LIST(of) NULL
 
 /* Keys of one letter belong to the header. */
-#define FIELD(x, KIND, field, need, of, max_, since_, text_)                              \
-	{                                                                                 \
-		.name = #field,                                                           \
-		.name_size = sizeof(#field) - 1,                                          \
-		.text = text_,                                                            \
-		.record = RECORD_OF_##KIND(of),                                           \
-		.values = ENUM_OF_##KIND(of),                                             \
-		.offset = offsetof(struct proto_##x, field),                              \
-		.max = max_,                                                              \
-		.kind = PROTO_KIND_##KIND,                                                \
-		.must = NEED_##need,                                                      \
-		.since = since_,                                                          \
+#define FIELD(x, KIND, field, need, of, max_, since_, text_) \
+	{                                                    \
+		.name = #field,                              \
+		.name_size = sizeof(#field) - 1,             \
+		.text = text_,                               \
+		.record = RECORD_OF_##KIND(of),              \
+		.values = ENUM_OF_##KIND(of),                \
+		.offset = offsetof(struct proto_##x, field), \
+		.max = max_,                                 \
+		.kind = PROTO_KIND_##KIND,                   \
+		.must = NEED_##need,                         \
+		.since = since_,                             \
 	},
 #define FIELD_ASSERT(x, KIND, field, need, of, max, since, text)                          \
 	_Static_assert(sizeof(#field) - 1 >= 2, "one letter is for the header: " #field); \
 	_Static_assert((since) >= 1 && (since) <= PROTO_VERSION, "since: " #field);
 
 /* The last element, without a name, is not counted: messages may have no fields. */
-#define FIELDS(x)                                                                               \
-	PROTO_FIELDS_##x(FIELD_ASSERT)                                                          \
-	static const struct proto_field fields_##x[] = { PROTO_FIELDS_##x(FIELD) { 0 } };       \
+#define FIELDS(x)                                                                                \
+	PROTO_FIELDS_##x(FIELD_ASSERT) static const struct proto_field fields_##x[] = {          \
+		PROTO_FIELDS_##x(FIELD){0}};                                                     \
 	_Static_assert(COUNT(fields_##x) - 1 <= PROTO_MAP_KEYS_MAX - PROTO_HEADER_KEYS, "keys"); \
 	_Static_assert(sizeof(struct proto_##x) <= PROTO_BODY_BYTES_MAX, "size of " #x);
 
-#define RECORD_INFO(x, text_)                         \
-	{                                             \
-		.name = #x,                           \
-		.name_size = sizeof(#x) - 1,          \
-		.text = text_,                        \
-		.fields = fields_##x,                 \
-		.field_count = COUNT(fields_##x) - 1, \
-		.size = sizeof(struct proto_##x),     \
+#define RECORD_INFO(x, text_)                                                                 \
+	{                                                                                     \
+		.name = #x, .name_size = sizeof(#x) - 1, .text = text_, .fields = fields_##x, \
+		.field_count = COUNT(fields_##x) - 1, .size = sizeof(struct proto_##x),       \
 	}
 
 #define RECORD(x, text) \
@@ -100,7 +101,7 @@ PROTO_ENUMS(ENUM_NAME)
 PROTO_RECORDS(RECORD)
 
 #define RECORD_ADDRESS(x, text) &proto_record_##x,
-static const struct proto_record *const records[] = { PROTO_RECORDS(RECORD_ADDRESS) };
+static const struct proto_record *const records[] = {PROTO_RECORDS(RECORD_ADDRESS)};
 
 /* --- messages --- */
 
@@ -112,10 +113,14 @@ static const struct proto_record *const records[] = { PROTO_RECORDS(RECORD_ADDRE
 PROTO_MESSAGES(MESSAGE_RECORD, NOTHING)
 
 #define TYPE_ID(id, NAME, x, caller_, at_, reply_, since_, text_) TYPE_##x = id,
-enum { PROTO_MESSAGES(TYPE_ID, TYPE_ID) };
+enum {
+	PROTO_MESSAGES(TYPE_ID, TYPE_ID)
+};
 
 #define TYPE_INDEX(id, NAME, x, caller_, at_, reply_, since_, text_) INDEX_##x,
-enum { PROTO_MESSAGES(TYPE_INDEX, TYPE_INDEX) };
+enum {
+	PROTO_MESSAGES(TYPE_INDEX, TYPE_INDEX)
+};
 
 #define TYPE_INFO(NAME, record_, caller_, at_, reply_, since_, text_) \
 	{                                                             \
@@ -131,7 +136,7 @@ enum { PROTO_MESSAGES(TYPE_INDEX, TYPE_INDEX) };
 	TYPE_INFO(NAME, &message_##x, caller_, at_, reply_, since_, text_)
 #define SHARED_INFO(id, NAME, x, caller_, at_, reply_, since_, text_) \
 	TYPE_INFO(NAME, &proto_record_##x, caller_, at_, reply_, since_, text_)
-static const struct proto_type_info types[] = { PROTO_MESSAGES(MESSAGE_INFO, SHARED_INFO) };
+static const struct proto_type_info types[] = {PROTO_MESSAGES(MESSAGE_INFO, SHARED_INFO)};
 
 #define TYPE_CASE(id, NAME, x, caller_, at_, reply_, since_, text_) \
 	case id:                                                    \
@@ -160,7 +165,8 @@ const struct proto_type_info *proto_type_find(struct proto_span name)
 	return NULL;
 }
 
-const struct proto_field *proto_record_field(const struct proto_record *record, struct proto_span name)
+const struct proto_field *proto_record_field(const struct proto_record *record,
+					     struct proto_span name)
 {
 	for (size_t i = 0; i < record->field_count; i++) {
 		if (name_is(name, record->fields[i].name, record->fields[i].name_size)) {
@@ -188,7 +194,9 @@ const struct proto_enum_info *proto_enum_at(size_t index)
 /* --- errors --- */
 
 #define ERROR_INDEX(number_, NAME, code_, status_, sure_, text_) ERROR_##NAME,
-enum { PROTO_ERRORS(ERROR_INDEX) };
+enum {
+	PROTO_ERRORS(ERROR_INDEX)
+};
 
 #define SURE_YES true
 #define SURE_NO false
@@ -200,7 +208,7 @@ enum { PROTO_ERRORS(ERROR_INDEX) };
 		.sure = SURE_##sure_,                           \
 		.text = text_,                                  \
 	},
-static const struct proto_error_info errors[] = { PROTO_ERRORS(ERROR_INFO) };
+static const struct proto_error_info errors[] = {PROTO_ERRORS(ERROR_INFO)};
 
 #define ERROR_CASE(number, NAME, code, status, sure, text) \
 	case number:                                       \

@@ -13,9 +13,10 @@
 #define ENUM_ASSERT(x) _Static_assert(sizeof(enum proto_##x) == sizeof(unsigned int), "enum " #x);
 PROTO_ENUMS(ENUM_ASSERT)
 /* struct proto_list stands for every list. */
-#define LIST_ASSERT(x, text)                                                              \
-	_Static_assert(sizeof(struct proto_list_##x) == sizeof(struct proto_list), #x);   \
-	_Static_assert(offsetof(struct proto_list_##x, count) == offsetof(struct proto_list, count), #x);
+#define LIST_ASSERT(x, text)                                                            \
+	_Static_assert(sizeof(struct proto_list_##x) == sizeof(struct proto_list), #x); \
+	_Static_assert(                                                                 \
+		offsetof(struct proto_list_##x, count) == offsetof(struct proto_list, count), #x);
 PROTO_RECORDS(LIST_ASSERT)
 
 const void *proto_body_absent(void)
@@ -70,7 +71,8 @@ int proto_field_check(const struct proto_field *field, const void *value)
 	return -EINVAL;
 }
 
-const struct proto_enum_value *proto_enum_value_of(const struct proto_enum_info *info, unsigned int number)
+const struct proto_enum_value *proto_enum_value_of(const struct proto_enum_info *info,
+						   unsigned int number)
 {
 	for (size_t i = 0; i < info->value_count; i++) {
 		if (info->values[i].number == number) {
@@ -86,7 +88,8 @@ const struct proto_enum_value *proto_enum_value_find(const struct proto_enum_inf
 	for (size_t i = 0; i < info->value_count; i++) {
 		const struct proto_enum_value *value = &info->values[i];
 
-		if (value->name_size == name.size && memcmp(value->name, name.data, name.size) == 0) {
+		if (value->name_size == name.size &&
+		    memcmp(value->name, name.data, name.size) == 0) {
 			return value;
 		}
 	}

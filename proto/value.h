@@ -34,7 +34,8 @@ bool proto_field_is_set(const struct proto_field *field, const void *value);
 /* 0, or as proto_encode(): -EMSGSIZE, -EINVAL. Not the items of a list. */
 int proto_field_check(const struct proto_field *field, const void *value);
 /* NULL if the number is none of the enum's. */
-const struct proto_enum_value *proto_enum_value_of(const struct proto_enum_info *info, unsigned int number);
+const struct proto_enum_value *proto_enum_value_of(const struct proto_enum_info *info,
+						   unsigned int number);
 const struct proto_enum_value *proto_enum_value_find(const struct proto_enum_info *info,
 						     struct proto_span name);
 /* A struct of the record's size with nothing set. */
@@ -45,10 +46,11 @@ const void *proto_body_absent(void);
 #define PROTO_NOT_A_FIELD SIZE_MAX
 
 /*
- * Index of the field that `key` names, or PROTO_NOT_A_FIELD. Looks at `*next` first, and leaves there
- * where to look next time: keys in the order of the table cost one comparison each.
+ * Index of the field that `key` names, or PROTO_NOT_A_FIELD. Looks at `*next` first, and leaves
+ * there where to look next time: keys in the order of the table cost one comparison each.
  */
-size_t proto_key_find(const struct proto_record *record, const char *key, size_t size, size_t *next);
+size_t proto_key_find(const struct proto_record *record, const char *key, size_t size,
+		      size_t *next);
 /* The first required field that `seen` (a bit for each field) lacks, or NULL. */
 const struct proto_field *proto_record_missing(const struct proto_record *record, uint64_t seen);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * The wire protocol: tables, ids, both codecs against proto/vectors.json, every limit exceeded by one,
- * and allocations that fail.
+ * The wire protocol: tables, ids, both codecs against proto/vectors.json, every limit exceeded by
+ * one, and allocations that fail.
  */
 
 #include "proto/proto.h"
@@ -112,7 +112,8 @@ Test(table, records_stand_after_those_that_they_use)
 		check_fields(record);
 		for (size_t k = 0; k < record->field_count; k++) {
 			if (record->fields[k].record) {
-				cr_assert_lt(record_index(record->fields[k].record), i, "%s", record->name);
+				cr_assert_lt(record_index(record->fields[k].record), i, "%s",
+					     record->name);
 			}
 		}
 	}
@@ -175,8 +176,8 @@ Test(table, enums)
 
 Test(id, format_and_parse)
 {
-	struct proto_id id = { { 0x01, 0xab, 0xff } };
-	struct proto_id other = { { 0 } };
+	struct proto_id id = {{0x01, 0xab, 0xff}};
+	struct proto_id other = {{0}};
 	char text[PROTO_ID_TEXT_BYTES];
 
 	proto_id_format(&id, text);
@@ -192,10 +193,13 @@ Test(id, format_and_parse)
 Test(id, bad_text_changes_nothing)
 {
 	static const char *const rows[] = {
-		"", "01", "01abff0000000000000000000000000g", "01abff000000000000000000000000000",
+		"",
+		"01",
+		"01abff0000000000000000000000000g",
+		"01abff000000000000000000000000000",
 		"01abff0000000000000000000000000 ",
 	};
-	struct proto_id id = { { 0 } };
+	struct proto_id id = {{0}};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		cr_assert_not(proto_id_parse(proto_span(rows[i]), &id), "%s", rows[i]);
@@ -209,23 +213,23 @@ Test(span, utf8)
 		struct proto_span text;
 		bool valid;
 	} rows[] = {
-		{ PROTO_SPAN(""), true },
-		{ PROTO_SPAN("plain text, longer than one word"), true },
-		{ PROTO_SPAN("\0"), true },
-		{ PROTO_SPAN("\xc2\x80 \xdf\xbf \xe0\xa0\x80 \xed\x9f\xbf \xee\x80\x80"), true },
-		{ PROTO_SPAN("\xf0\x90\x80\x80 \xf4\x8f\xbf\xbf"), true },
-		{ PROTO_SPAN("\x80"), false },
-		{ PROTO_SPAN("\xc0\x80"), false },
-		{ PROTO_SPAN("\xc1\xbf"), false },
-		{ PROTO_SPAN("\xc2"), false },
-		{ PROTO_SPAN("\xe0\x9f\xbf"), false },
-		{ PROTO_SPAN("\xe2\x82"), false },
-		{ PROTO_SPAN("\xe2\x82\x28"), false },
-		{ PROTO_SPAN("\xed\xa0\x80"), false },
-		{ PROTO_SPAN("\xf0\x8f\xbf\xbf"), false },
-		{ PROTO_SPAN("\xf4\x90\x80\x80"), false },
-		{ PROTO_SPAN("\xf5\x80\x80\x80"), false },
-		{ PROTO_SPAN("sixteen letters \xff"), false },
+		{PROTO_SPAN(""), true},
+		{PROTO_SPAN("plain text, longer than one word"), true},
+		{PROTO_SPAN("\0"), true},
+		{PROTO_SPAN("\xc2\x80 \xdf\xbf \xe0\xa0\x80 \xed\x9f\xbf \xee\x80\x80"), true},
+		{PROTO_SPAN("\xf0\x90\x80\x80 \xf4\x8f\xbf\xbf"), true},
+		{PROTO_SPAN("\x80"), false},
+		{PROTO_SPAN("\xc0\x80"), false},
+		{PROTO_SPAN("\xc1\xbf"), false},
+		{PROTO_SPAN("\xc2"), false},
+		{PROTO_SPAN("\xe0\x9f\xbf"), false},
+		{PROTO_SPAN("\xe2\x82"), false},
+		{PROTO_SPAN("\xe2\x82\x28"), false},
+		{PROTO_SPAN("\xed\xa0\x80"), false},
+		{PROTO_SPAN("\xf0\x8f\xbf\xbf"), false},
+		{PROTO_SPAN("\xf4\x90\x80\x80"), false},
+		{PROTO_SPAN("\xf5\x80\x80\x80"), false},
+		{PROTO_SPAN("sixteen letters \xff"), false},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -244,7 +248,7 @@ Test(span, equal)
 Test(buffer, take_leaves_it_empty)
 {
 	struct proto_buffer buffer = PROTO_BUFFER_INIT;
-	struct proto_header header = { .type = PROTO_PING };
+	struct proto_header header = {.type = PROTO_PING};
 	size_t size;
 	char *data;
 
@@ -326,21 +330,23 @@ Test(vectors, messages_in_both_forms)
 	size_t i;
 
 	cr_assert_gt(json_array_size(rows), 100);
-	json_array_foreach(rows, i, row) {
+	json_array_foreach(rows, i, row)
+	{
 		struct proto_span text = proto_span(row_text(row, "json"));
 		struct proto_message message = PROTO_MESSAGE_INIT;
-		struct proto_fault fault = { 0 };
+		struct proto_fault fault = {0};
 		size_t size;
 		char *bytes = row_bytes(row, &size);
 		const char *name = row_text(row, "name");
 
-		cr_assert_eq(proto_decode(bytes, size, &message, &fault), 0, "%s: %s", name, fault.detail);
-		cr_assert_str_eq(message.info->record->name, name);
-		assert_encodes_to(&message, (struct proto_span){ bytes, size }, text, name);
-		proto_message_deinit(&message);
-		cr_assert_eq(proto_decode_json(text.data, text.size, &message, &fault), 0, "%s: %s", name,
+		cr_assert_eq(proto_decode(bytes, size, &message, &fault), 0, "%s: %s", name,
 			     fault.detail);
-		assert_encodes_to(&message, (struct proto_span){ bytes, size }, text, name);
+		cr_assert_str_eq(message.info->record->name, name);
+		assert_encodes_to(&message, (struct proto_span){bytes, size}, text, name);
+		proto_message_deinit(&message);
+		cr_assert_eq(proto_decode_json(text.data, text.size, &message, &fault), 0, "%s: %s",
+			     name, fault.detail);
+		assert_encodes_to(&message, (struct proto_span){bytes, size}, text, name);
 		proto_message_deinit(&message);
 		free(bytes);
 	}
@@ -355,10 +361,11 @@ Test(vectors, accepted)
 	size_t i;
 
 	cr_assert_gt(json_array_size(rows), 0);
-	json_array_foreach(rows, i, row) {
+	json_array_foreach(rows, i, row)
+	{
 		struct proto_message message = PROTO_MESSAGE_INIT;
 		struct proto_buffer buffer = PROTO_BUFFER_INIT;
-		struct proto_fault fault = { 0 };
+		struct proto_fault fault = {0};
 		const char *text = row_text(row, "json");
 		size_t size;
 		char *bytes = row_bytes(row, &size);
@@ -375,7 +382,8 @@ Test(vectors, accepted)
 	json_decref(vectors);
 }
 
-static int decode_row(const json_t *row, struct proto_message *ret_message, struct proto_fault *ret_fault)
+static int decode_row(const json_t *row, struct proto_message *ret_message,
+		      struct proto_fault *ret_fault)
 {
 	const char *text = row_text(row, "json");
 	size_t size;
@@ -402,9 +410,10 @@ Test(vectors, refused)
 	size_t i;
 
 	cr_assert_gt(json_array_size(rows), 50);
-	json_array_foreach(rows, i, row) {
+	json_array_foreach(rows, i, row)
+	{
 		struct proto_message message = PROTO_MESSAGE_INIT;
-		struct proto_fault fault = { 0 };
+		struct proto_fault fault = {0};
 		const char *name = row_text(row, "name");
 		int r = decode_row(row, &message, &fault);
 
@@ -427,7 +436,8 @@ Test(vectors, cut_off_anywhere)
 	json_t *row;
 	size_t i;
 
-	json_array_foreach(json_object_get(vectors, "messages"), i, row) {
+	json_array_foreach(json_object_get(vectors, "messages"), i, row)
+	{
 		size_t size;
 		char *bytes = row_bytes(row, &size);
 
@@ -448,7 +458,9 @@ Test(vectors, cut_off_anywhere)
 
 Test(decode, header_survives_a_fault)
 {
-	static const char late[] = "\x84\xa1t\x01\xa4" "code\x05\xa1i\x07\xa1" "d\x09";
+	static const char late[] = "\x84\xa1t\x01\xa4"
+				   "code\x05\xa1i\x07\xa1"
+				   "d\x09";
 	static const char *const text = "{\"t\":\"error\",\"code\":5,\"i\":7,\"d\":9}";
 	struct proto_message message;
 	struct proto_fault fault;
@@ -467,7 +479,8 @@ Test(decode, unknown_type_keeps_the_request)
 {
 	struct proto_message message;
 
-	cr_assert_eq(proto_decode("\x82\xa1t\x7f\xa1i\x07", 7, &message, NULL), PROTO_E_UNKNOWN_TYPE);
+	cr_assert_eq(proto_decode("\x82\xa1t\x7f\xa1i\x07", 7, &message, NULL),
+		     PROTO_E_UNKNOWN_TYPE);
 	cr_assert_eq(message.header.request, 7);
 }
 
@@ -476,7 +489,8 @@ Test(decode, nothing_at_no_address)
 	struct proto_message message;
 
 	cr_assert_eq(proto_decode(NULL, 0, &message, NULL), PROTO_E_MALFORMED);
-	cr_assert_eq(proto_decode_record(PROTO_RECORD(event), NULL, 0, &message, NULL), PROTO_E_MALFORMED);
+	cr_assert_eq(proto_decode_record(PROTO_RECORD(event), NULL, 0, &message, NULL),
+		     PROTO_E_MALFORMED);
 	cr_assert_eq(proto_decode_json(NULL, 0, &message, NULL), PROTO_E_MALFORMED);
 }
 
@@ -497,15 +511,16 @@ Test(limit, frame)
 {
 	/* {"t": 3, "zz": bin of the rest} */
 	static const char head[] = "\x82\xa1t\x03\xa2zz\xc6\x00\x0f\xff\xf4";
-	struct proto_buffer frame =
-		bytes_of(head, sizeof(head) - 1, 'a', PROTO_FRAME_BYTES_MAX - (sizeof(head) - 1) + 1);
+	struct proto_buffer frame = bytes_of(head, sizeof(head) - 1, 'a',
+					     PROTO_FRAME_BYTES_MAX - (sizeof(head) - 1) + 1);
 	struct proto_message message;
 
 	cr_assert_eq(proto_decode(frame.data, frame.size, &message, NULL), PROTO_E_LIMIT);
 	cr_assert_eq(proto_decode(frame.data, frame.size - 1, &message, NULL), 0);
 	proto_message_deinit(&message);
-	cr_assert_eq(proto_decode_record(PROTO_RECORD(user_ref), frame.data, frame.size, &message, NULL),
-		     PROTO_E_LIMIT);
+	cr_assert_eq(
+		proto_decode_record(PROTO_RECORD(user_ref), frame.data, frame.size, &message, NULL),
+		PROTO_E_LIMIT);
 	cr_assert_eq(proto_decode_json(frame.data, frame.size, &message, NULL), PROTO_E_LIMIT);
 	proto_buffer_deinit(&frame);
 }
@@ -531,12 +546,14 @@ Test(limit, keys)
 {
 	for (int json = 0; json < 2; json++) {
 		for (size_t extra = 0; extra < 2; extra++) {
-			struct proto_buffer frame = keys_of(PROTO_MAP_KEYS_MAX - 1 + extra, json != 0);
+			struct proto_buffer frame = keys_of(PROTO_MAP_KEYS_MAX - 1 + extra,
+							    json != 0);
 			struct proto_message message;
-			int r = json ? proto_decode_json(frame.data, frame.size, &message, NULL) :
-				       proto_decode(frame.data, frame.size, &message, NULL);
+			int r = json ? proto_decode_json(frame.data, frame.size, &message, NULL)
+				     : proto_decode(frame.data, frame.size, &message, NULL);
 
-			cr_assert_eq(r, extra ? PROTO_E_LIMIT : 0, "json %d, extra %zu", json, extra);
+			cr_assert_eq(r, extra ? PROTO_E_LIMIT : 0, "json %d, extra %zu", json,
+				     extra);
 			proto_message_deinit(&message);
 			free(frame.data);
 		}
@@ -555,7 +572,8 @@ Test(limit, unknown_maps_have_limits_too)
 Test(limit, depth)
 {
 	static const char deepest[] = "\x82\xa1t\x03\xa2zz\x91\x91\x91\x91\x91\x91\x91\xc0";
-	static const char *const text = "{\"t\":\"ping\",\"zz\":[[[[[[[0]]]]]]],\"yy\":\"\\\"[[[[[[[[[\"}";
+	static const char *const text =
+		"{\"t\":\"ping\",\"zz\":[[[[[[[0]]]]]]],\"yy\":\"\\\"[[[[[[[[[\"}";
 	struct proto_message message;
 
 	cr_assert_eq(proto_decode(deepest, sizeof(deepest) - 1, &message, NULL), 0);
@@ -593,8 +611,8 @@ static msgpack_sbuffer field_alone(const struct proto_field *field, bool nil, ui
 	return out;
 }
 
-static int decode_alone(const struct proto_record *record, const struct proto_field *field, bool nil,
-			uint64_t size)
+static int decode_alone(const struct proto_record *record, const struct proto_field *field,
+			bool nil, uint64_t size)
 {
 	msgpack_sbuffer bytes = field_alone(field, nil, size);
 	struct proto_message message;
@@ -610,16 +628,16 @@ static void check_limits(const struct proto_record *record)
 	for (size_t i = 0; i < record->field_count; i++) {
 		const struct proto_field *field = &record->fields[i];
 
-		cr_assert_eq(decode_alone(record, field, true, 0), PROTO_E_WRONG_TYPE, "%s.%s", record->name,
-			     field->name);
+		cr_assert_eq(decode_alone(record, field, true, 0), PROTO_E_WRONG_TYPE, "%s.%s",
+			     record->name, field->name);
 		if (field->kind == PROTO_KIND_BOOL || field->kind == PROTO_KIND_ID ||
 		    field->kind == PROTO_KIND_ENUM) {
 			continue;
 		}
-		cr_assert_eq(decode_alone(record, field, false, field->max + 1), PROTO_E_LIMIT, "%s.%s",
-			     record->name, field->name);
-		cr_assert_neq(decode_alone(record, field, false, field->max), PROTO_E_LIMIT, "%s.%s",
-			      record->name, field->name);
+		cr_assert_eq(decode_alone(record, field, false, field->max + 1), PROTO_E_LIMIT,
+			     "%s.%s", record->name, field->name);
+		cr_assert_neq(decode_alone(record, field, false, field->max), PROTO_E_LIMIT,
+			      "%s.%s", record->name, field->name);
 	}
 }
 
@@ -638,11 +656,11 @@ Test(limit, every_field_of_every_message)
 static int encode_both(enum proto_type type, const void *body)
 {
 	struct proto_buffer buffer = PROTO_BUFFER_INIT;
-	struct proto_header header = { .type = type };
+	struct proto_header header = {.type = type};
 	int r;
 
 	/* What stands there already must stay. */
-	cr_assert_eq(proto_encode(&buffer, &(struct proto_header){ .type = PROTO_PING }, NULL), 0);
+	cr_assert_eq(proto_encode(&buffer, &(struct proto_header){.type = PROTO_PING}, NULL), 0);
 	r = proto_encode(&buffer, &header, body);
 	cr_assert_eq(r == 0, buffer.size > 4);
 	buffer.size = 4;
@@ -656,22 +674,22 @@ static int encode_both(enum proto_type type, const void *body)
 Test(encode, values_past_their_limits)
 {
 	static char long_text[PROTO_FRAME_BYTES_MAX];
-	struct proto_error error = { .code = { long_text, PROTO_NAME_BYTES_MAX } };
-	struct proto_session_resume resume = { .secret = { long_text, PROTO_SECRET_BYTES + 1 } };
-	struct proto_event event = { .kind = PROTO_EVENT_KIND_MESSAGE };
-	struct proto_cmid cmid = { .events = { &event, 1 } };
-	struct proto_cmid two = { .events = { &event, 2 } };
+	struct proto_error error = {.code = {long_text, PROTO_NAME_BYTES_MAX}};
+	struct proto_session_resume resume = {.secret = {long_text, PROTO_SECRET_BYTES + 1}};
+	struct proto_event event = {.kind = PROTO_EVENT_KIND_MESSAGE};
+	struct proto_cmid cmid = {.events = {&event, 1}};
+	struct proto_cmid two = {.events = {&event, 2}};
 
 	memset(long_text, 'a', sizeof(long_text));
 	cr_assert_eq(encode_both(PROTO_ERROR, &error), 0);
 	error.code.size++;
 	cr_assert_eq(encode_both(PROTO_ERROR, &error), -EMSGSIZE);
-	error = (struct proto_error){ .code = PROTO_SPAN("a"), .retry_ms = PROTO_NUMBER_MAX + 1 };
+	error = (struct proto_error){.code = PROTO_SPAN("a"), .retry_ms = PROTO_NUMBER_MAX + 1};
 	cr_assert_eq(encode_both(PROTO_ERROR, &error), -EMSGSIZE);
 	cr_assert_eq(encode_both(PROTO_SESSION_RESUME, &resume), -EMSGSIZE);
 	cr_assert_eq(encode_both(PROTO_CMID, &cmid), 0);
 	cr_assert_eq(encode_both(PROTO_CMID, &two), -EMSGSIZE);
-	event.text = (struct proto_span){ long_text, PROTO_TEXT_BYTES_MAX + 1 };
+	event.text = (struct proto_span){long_text, PROTO_TEXT_BYTES_MAX + 1};
 	cr_assert_eq(encode_both(PROTO_CMID, &cmid), -EMSGSIZE);
 }
 
@@ -679,12 +697,12 @@ Test(encode, frames_past_the_limit)
 {
 	static char text[PROTO_TEXT_BYTES_MAX];
 	static struct proto_event events[PROTO_PAGE_MAX];
-	struct proto_room_range range = { .events = { events, PROTO_PAGE_MAX } };
+	struct proto_room_range range = {.events = {events, PROTO_PAGE_MAX}};
 
 	memset(text, 'a', sizeof(text));
 	for (size_t i = 0; i < PROTO_PAGE_MAX; i++) {
-		events[i] = (struct proto_event){ .kind = PROTO_EVENT_KIND_MESSAGE,
-						  .text = { text, sizeof(text) } };
+		events[i] = (struct proto_event){.kind = PROTO_EVENT_KIND_MESSAGE,
+						 .text = {text, sizeof(text)}};
 	}
 	cr_assert_eq(encode_both(PROTO_ROOM_RANGE, &range), -EMSGSIZE);
 	range.events.count = 50;
@@ -693,8 +711,8 @@ Test(encode, frames_past_the_limit)
 
 Test(encode, values_that_are_not_allowed)
 {
-	struct proto_error error = { .code = PROTO_SPAN("\xff") };
-	struct proto_event event = { .kind = (enum proto_event_kind)99 };
+	struct proto_error error = {.code = PROTO_SPAN("\xff")};
+	struct proto_event event = {.kind = (enum proto_event_kind)99};
 
 	cr_assert_eq(encode_both(PROTO_ERROR, &error), -EINVAL);
 	cr_assert_eq(encode_both(PROTO_EVENT, &event), -EINVAL);
@@ -706,11 +724,11 @@ Test(encode, values_that_are_not_allowed)
 Test(encode, header_numbers_past_their_limit)
 {
 	struct proto_buffer buffer = PROTO_BUFFER_INIT;
-	struct proto_header header = { .type = PROTO_PING, .request = PROTO_NUMBER_MAX + 1 };
+	struct proto_header header = {.type = PROTO_PING, .request = PROTO_NUMBER_MAX + 1};
 
 	cr_assert_eq(proto_encode(&buffer, &header, NULL), -EMSGSIZE);
 	cr_assert_eq(proto_encode_json(&buffer, &header, NULL), -EMSGSIZE);
-	header = (struct proto_header){ .type = PROTO_PING, .deadline_ms = PROTO_NUMBER_MAX + 1 };
+	header = (struct proto_header){.type = PROTO_PING, .deadline_ms = PROTO_NUMBER_MAX + 1};
 	cr_assert_eq(proto_encode(&buffer, &header, NULL), -EMSGSIZE);
 	cr_assert_eq(proto_encode_json(&buffer, &header, NULL), -EMSGSIZE);
 	cr_assert_eq(buffer.size, 0);
@@ -723,11 +741,14 @@ Test(record, round_trip)
 {
 	struct proto_buffer buffer = PROTO_BUFFER_INIT;
 	struct proto_message message;
-	struct proto_member member = { .user = { { 1 } }, .name = PROTO_SPAN("ann"), .role = PROTO_ROLE_OWNER };
+	struct proto_member member = {
+		.user = {{1}}, .name = PROTO_SPAN("ann"), .role = PROTO_ROLE_OWNER};
 	const struct proto_member *decoded;
 
 	cr_assert_eq(proto_encode_record(&buffer, PROTO_RECORD(member), &member), 0);
-	cr_assert_eq(proto_decode_record(PROTO_RECORD(member), buffer.data, buffer.size, &message, NULL), 0);
+	cr_assert_eq(
+		proto_decode_record(PROTO_RECORD(member), buffer.data, buffer.size, &message, NULL),
+		0);
 	decoded = PROTO_BODY(&message, member);
 	cr_assert_null(message.info);
 	cr_assert_eq(decoded->role, PROTO_ROLE_OWNER);
@@ -736,18 +757,21 @@ Test(record, round_trip)
 	proto_buffer_reset(&buffer);
 	cr_assert_eq(proto_encode_record_json(&buffer, PROTO_RECORD(member), &member), 0);
 	cr_assert(proto_span_equal(
-		(struct proto_span){ buffer.data, buffer.size },
-		PROTO_SPAN("{\"user\":\"01000000000000000000000000000000\",\"name\":\"ann\",\"role\":\"owner\"}")));
+		(struct proto_span){buffer.data, buffer.size},
+		PROTO_SPAN(
+			"{\"user\":\"01000000000000000000000000000000\",\"name\":\"ann\",\"role\":\"owner\"}")));
 	proto_buffer_deinit(&buffer);
 	cr_assert_eq(proto_decode_record(PROTO_RECORD(member), "\x80\xc0", 2, &message, NULL),
 		     PROTO_E_MISSING_FIELD);
-	cr_assert_eq(proto_decode_record(PROTO_RECORD(member), "\xc0", 1, &message, NULL), PROTO_E_MALFORMED);
+	cr_assert_eq(proto_decode_record(PROTO_RECORD(member), "\xc0", 1, &message, NULL),
+		     PROTO_E_MALFORMED);
 }
 
 Test(record, http_body)
 {
 	const struct proto_type_info *info = proto_type_info(PROTO_SESSION_CREATE);
-	json_t *object = json_pack("{s:s, s:s, s:i}", "login", "ann", "password", "secret12", "t", 99);
+	json_t *object = json_pack("{s:s, s:s, s:i}", "login", "ann", "password", "secret12", "t",
+				   99);
 	json_t *array = json_array();
 	struct proto_message message;
 	struct proto_fault fault;
@@ -780,8 +804,8 @@ Test(memory, decoding_fails_without_it)
 Test(memory, encoding_fails_without_it)
 {
 	static char text[PROTO_TEXT_BYTES_MAX];
-	struct proto_header header = { .type = PROTO_EVENT, .request = 1 };
-	struct proto_event event = { .kind = PROTO_EVENT_KIND_MESSAGE, .text = { text, sizeof(text) } };
+	struct proto_header header = {.type = PROTO_EVENT, .request = 1};
+	struct proto_event event = {.kind = PROTO_EVENT_KIND_MESSAGE, .text = {text, sizeof(text)}};
 
 	memset(text, '\n', sizeof(text));
 	for (unsigned int left = 0; left < 2; left++) {
@@ -802,19 +826,21 @@ Test(memory, encoding_fails_without_it)
 Test(memory, a_message_is_one_allocation)
 {
 	static struct proto_event events[PROTO_PAGE_MAX];
-	struct proto_room_range range = { .events = { events, PROTO_PAGE_MAX } };
+	struct proto_room_range range = {.events = {events, PROTO_PAGE_MAX}};
 	struct proto_buffer buffer = PROTO_BUFFER_INIT;
 	struct proto_message message;
 
 	for (size_t i = 0; i < PROTO_PAGE_MAX; i++) {
-		events[i] = (struct proto_event){ .kind = PROTO_EVENT_KIND_MESSAGE, .seq = i + 1 };
+		events[i] = (struct proto_event){.kind = PROTO_EVENT_KIND_MESSAGE, .seq = i + 1};
 	}
-	cr_assert_eq(proto_encode(&buffer, &(struct proto_header){ .type = PROTO_ROOM_RANGE }, &range), 0);
+	cr_assert_eq(
+		proto_encode(&buffer, &(struct proto_header){.type = PROTO_ROOM_RANGE}, &range), 0);
 	allocations_left = 1;
 	cr_assert_eq(proto_decode(buffer.data, buffer.size, &message, NULL), 0);
 	allocations_left = UINT32_MAX;
 	cr_assert_eq(PROTO_BODY(&message, room_range)->events.count, PROTO_PAGE_MAX);
-	cr_assert_eq(PROTO_BODY(&message, room_range)->events.items[PROTO_PAGE_MAX - 1].seq, PROTO_PAGE_MAX);
+	cr_assert_eq(PROTO_BODY(&message, room_range)->events.items[PROTO_PAGE_MAX - 1].seq,
+		     PROTO_PAGE_MAX);
 	proto_message_deinit(&message);
 	proto_buffer_deinit(&buffer);
 }
