@@ -16,7 +16,9 @@
  *
  * Sockets get explicit limits before they bind or connect: high-water marks, frame size, heartbeats,
  * handshake time, reconnect back-off. Addresses must be ipc:// or loopback tcp:// as long as no keys are
- * set; anything else is refused with -EPERM (see security).
+ * set; anything else is refused with -EPERM (see security). inproc:// serves tests.
+ *
+ * Callbacks may free the server, link, publisher or feed that calls them, but not the bus.
  */
 
 #include <stdbool.h>
@@ -39,7 +41,16 @@ struct metrics;
 #define BUS_BATCH_MAX 256 /* messages taken from one socket before others get their turn */
 
 int bus_new(uv_loop_t *loop, struct metrics *metrics, struct bus **ret_bus);
-/* Frees all that is left; calls still waiting end with PROTO_E_UNAVAILABLE first. NULL is fine. */
+/*
+ * Nothing is received or called any more, but this: calls that still wait end with PROTO_E_UNAVAILABLE
+ * before it returns. For the end of a process, while those who made the calls are still there. NULL is
+ * fine, and so is a second time.
+ */
+void bus_close(struct bus *bus);
+/*
+ * Closes, and frees all that is left. Its last memory goes when the loop has run once more; metrics are
+ * not touched any more. Not from a callback of the bus. NULL is fine.
+ */
 void bus_free(struct bus *bus);
 
 /* --- serving --- */
