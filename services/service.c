@@ -350,6 +350,7 @@ static void close_own_handle(uv_handle_t *handle)
 
 static void tear_down(struct skeleton *skeleton)
 {
+	bus_close(skeleton->service.bus); /* calls end while the daemon is there to be told */
 	if (skeleton->daemon) {
 		skeleton->spec->free(skeleton->daemon);
 	}
