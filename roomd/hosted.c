@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/*
+ * The rooms in memory: found, loaded from storage page by page on first use, evicted when idle and too
+ * many, forgotten with their slot. A room that was idle has nothing in memory that storage has not.
+ */
+
+#include "roomd/hosted.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+#include "roomd/daemon.h"
+
+#define EVICT_TRIES 64 /* rooms looked at when memory is full */
+
+struct load {
+	struct hosted *hosted; /* NULL: the room went meanwhile */
+	struct proto_id room;
+	unsigned int attempt;
+	uint64_t lac;
+	char cursor[256];
+	size_t cursor_size;
+};
+
+uint64_t hosted_lac(const struct hosted *hosted)
+{
+	return segment_lac(hosted->slot->segment);
+}
+
+const struct proto_id *hosted_store(const struct slot *slot, unsigned int attempt)
+{
+	const struct segment_spec *spec = segment_spec(slot->segment);
+
+	for (size_t i = 0; i < spec->member_count; i++) {
+		size_t member = (i + attempt) % spec->member_count;
+
+		if (segment_member_is_current(slot->segment, member)) {
+			return &spec->members[member];
+		}
+	}
+	return &spec->members[attempt % spec->member_count];
+}
+
+struct hosted *hosted_find(struct roomd *roomd, const struct proto_id *id)
+{
+	struct hosted *hosted;
+
+	HASH_FIND(hh, roomd->rooms, id, sizeof(*id), hosted);
+	return hosted;
+}
+
+/* Nothing may wait for it any more. */
+static void hosted_free(struct hosted *hosted)
+{
+	struct roomd *roomd = hosted->roomd;
+	struct hosted *slot_rooms = hosted->slot->user;
+
+	DL_DELETE2(slot_rooms, hosted, slot_prev, slot_next);
+	hosted->slot->user = slot_rooms;
+	DL_DELETE2(roomd->use, hosted, use_prev, use_next);
+	HASH_DEL(roomd->rooms, hosted);
+	roomd->room_count--;
+	if (hosted->load) {
+		hosted->load->hosted = NULL;
+	}
+	room_deinit(&hosted->room, &roomd->tail);
+	free(hosted);
+}
+
+static void refuse_waiting(struct hosted *hosted, int error, const char *detail)
+{
+	while (hosted->waiting) {
+		struct job *job = hosted->waiting;
+
+		DL_DELETE(hosted->waiting, job);
+		job_refuse(job, error, detail);
+	}
+	hosted->waiting_count = 0;
+}
+
+/* --- loading --- */
+
+static void load_send(struct load *load);
+
+static int load_page(struct hosted *hosted, const struct proto_state *state)
+{
+	struct room *room = &hosted->room;
+	int r = 0;
+
+	room->committed = state->seq;
+	room->assigned = state->seq;
+	room->last_time = state->time;
+	for (size_t i = 0; r == 0 && i < state->events.count; i++) {
+		r = room_apply(room, &state->events.items[i]);
+	}
+	for (size_t i = 0; r == 0 && i < state->clients.count; i++) {
+		r = dedupe_mark(&room->dedupe, &state->clients.items[i].client, state->clients.items[i].number);
+	}
+	return r;
+}
+
+static void load_end(struct load *load, int result)
+{
+	struct hosted *hosted = load->hosted;
+
+	hosted->load = NULL;
+	free(load);
+	if (result == 0) {
+		hosted_drain(hosted);
+		return;
+	}
+	log_warn("room_load_failed", LOG_ID("room", &hosted->room.id), LOG_NUMBER("result", result));
+	refuse_waiting(hosted, PROTO_E_BUSY, "storage does not answer");
+	hosted_free(hosted);
+}
+
+static void on_state(void *context, int result, const struct proto_message *answer)
+{
+	struct load *load = context;
+	struct hosted *hosted = load->hosted;
+	const struct proto_state *state = result == 0 ? PROTO_BODY(answer, state) : NULL;
+
+	if (!hosted) {
+		free(load);
+		return;
+	}
+	if (result == PROTO_E_NOT_FOUND) {
+		load_end(load, 0); /* never written to */
+		return;
+	}
+	if (!state) {
+		if (++load->attempt < segment_spec(hosted->slot->segment)->member_count) {
+			load_send(load);
+		} else {
+			load_end(load, result);
+		}
+		return;
+	}
+	result = load_page(hosted, state);
+	if (result == 0 && state->more && state->cursor.size > 0) {
+		load->cursor_size = state->cursor.size;
+		memcpy(load->cursor, state->cursor.data, state->cursor.size);
+		load_send(load);
+		return;
+	}
+	load_end(load, result);
+}
+
+static void load_send(struct load *load)
+{
+	struct proto_state_read body = {
+		.room = load->room,
+		.cursor = {load->cursor, load->cursor_size},
+		.lac = load->lac,
+	};
+
+	stores_call(load->hosted->roomd->stores, hosted_store(load->hosted->slot, load->attempt), PROTO_STATE_READ,
+		    &body, on_state, load);
+}
+
+static void load_begin(struct hosted *hosted)
+{
+	struct load *load = calloc(1, sizeof(*load));
+
+	if (!load) {
+		abort();
+	}
+	load->hosted = hosted;
+	load->room = hosted->room.id;
+	load->lac = hosted_lac(hosted);
+	hosted->load = load;
+	load_send(load);
+}
+
+/* --- the table --- */
+
+static bool is_idle(const struct hosted *hosted)
+{
+	return !hosted->load && !hosted->question && !hosted->waiting && !hosted->writes &&
+	       presence_count(&hosted->room.presence) == 0 && hosted->index_seq == 0 && !hosted->indexing;
+}
+
+static bool evict_one(struct roomd *roomd)
+{
+	struct hosted *hosted = roomd->use;
+
+	for (unsigned int i = 0; hosted && i < EVICT_TRIES; i++) {
+		if (is_idle(hosted)) {
+			hosted_free(hosted);
+			return true;
+		}
+		hosted = hosted->use_next;
+	}
+	return false;
+}
+
+struct hosted *hosted_get(struct roomd *roomd, struct slot *slot, const struct proto_id *id)
+{
+	struct hosted *hosted = hosted_find(roomd, id);
+	struct hosted *slot_rooms = slot->user;
+
+	if (hosted) {
+		DL_DELETE2(roomd->use, hosted, use_prev, use_next);
+		DL_APPEND2(roomd->use, hosted, use_prev, use_next);
+		return hosted;
+	}
+	if (roomd->room_count >= roomd->settings->rooms_max && !evict_one(roomd)) {
+		return NULL;
+	}
+	slot_rooms = slot->user;
+	hosted = calloc(1, sizeof(*hosted));
+	if (!hosted) {
+		return NULL;
+	}
+	hosted->roomd = roomd;
+	hosted->slot = slot;
+	room_init(&hosted->room, id);
+	HASH_ADD(hh, roomd->rooms, room.id, sizeof(hosted->room.id), hosted);
+	DL_APPEND2(slot_rooms, hosted, slot_prev, slot_next);
+	slot->user = slot_rooms;
+	DL_APPEND2(roomd->use, hosted, use_prev, use_next);
+	roomd->room_count++;
+	load_begin(hosted);
+	return hosted;
+}
+
+/* --- waiting --- */
+
+bool hosted_is_held(const struct hosted *hosted)
+{
+	return hosted->barriers > 0 || hosted->question;
+}
+
+void hosted_wait(struct hosted *hosted, struct job *job)
+{
+	if (hosted->waiting_count >= hosted->roomd->settings->room_waiting_max) {
+		job_refuse(job, PROTO_E_BUSY, "too many requests wait for the room");
+		return;
+	}
+	DL_APPEND(hosted->waiting, job);
+	hosted->waiting_count++;
+}
+
+void hosted_drain(struct hosted *hosted)
+{
+	struct job *jobs = hosted->waiting;
+
+	/* Those that have to wait again queue up anew, in the same order. */
+	hosted->waiting = NULL;
+	hosted->waiting_count = 0;
+	while (jobs) {
+		struct job *job = jobs;
+
+		DL_DELETE(jobs, job);
+		job_run(job);
+	}
+}
+
+/* --- questions --- */
+
+static void on_answer(void *context, int result, const struct proto_message *answer)
+{
+	struct question *question = context;
+	struct hosted *hosted = question->hosted;
+	struct job *job = question->job;
+	int r;
+
+	if (!hosted) {
+		free(question);
+		return;
+	}
+	hosted->question = NULL;
+	r = question->take(job, result, answer);
+	free(question);
+	if (r != 0) {
+		job_refuse(job, r, NULL);
+	} else {
+		DL_PREPEND(hosted->waiting, job);
+		hosted->waiting_count++;
+	}
+	hosted_drain(hosted);
+}
+
+static struct question *question_new(struct hosted *hosted, struct job *job,
+				     int (*take)(struct job *, int, const struct proto_message *))
+{
+	struct question *question = calloc(1, sizeof(*question));
+
+	if (!question) {
+		abort();
+	}
+	*question = (struct question){hosted, job, take};
+	hosted->question = question;
+	return question;
+}
+
+void hosted_ask_store(struct hosted *hosted, struct job *job, enum proto_type type, const void *body,
+		      int (*take)(struct job *, int, const struct proto_message *))
+{
+	stores_call(hosted->roomd->stores, hosted_store(hosted->slot, 0), type, body, on_answer,
+		    question_new(hosted, job, take));
+}
+
+void hosted_ask_registry(struct hosted *hosted, struct job *job, enum proto_type type, const void *body,
+			 int (*take)(struct job *, int, const struct proto_message *))
+{
+	const struct env *env = &hosted->roomd->env;
+
+	env->registry(env->context, type, body, on_answer, question_new(hosted, job, take));
+}
+
+/* --- losing a slot --- */
+
+static void job_lost(struct job *job, int error)
+{
+	job->pending--;
+	job_refuse(job, error, "the slot is being taken over; send the same again");
+}
+
+static void drop_writes(struct hosted *hosted, int error)
+{
+	while (hosted->writes) {
+		struct write *write = hosted->writes;
+
+		DL_DELETE(hosted->writes, write);
+		while (write->followers) {
+			struct job *job = write->followers;
+
+			DL_DELETE(write->followers, job);
+			job_refuse(job, error, NULL);
+		}
+		if (write->job) {
+			job_lost(write->job, error);
+		}
+		free(write->event);
+		free(write);
+	}
+}
+
+void hosted_drop_slot(struct roomd *roomd, struct slot *slot, int error)
+{
+	/* What has a seq may have been written; a conflict or a planned move tells a writer no more than that. */
+	int unknown = error == PROTO_E_FENCED ? PROTO_E_FENCED : PROTO_E_TIMEOUT;
+
+	(void)roomd;
+	while (slot->user) {
+		struct hosted *hosted = slot->user;
+
+		drop_writes(hosted, unknown);
+		if (hosted->question) {
+			hosted->question->hosted = NULL;
+			job_refuse(hosted->question->job, PROTO_E_NOT_OWNER, NULL);
+			hosted->question = NULL;
+		}
+		refuse_waiting(hosted, PROTO_E_NOT_OWNER, NULL);
+		hosted_free(hosted);
+	}
+}
