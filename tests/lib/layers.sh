@@ -4,9 +4,9 @@
 # The layers of tests, one function each; what each needs first is in LAYER_NEEDS.
 
 # shellcheck disable=SC2034 # tests/run uses these
-LAYERS=(style architecture deploy unit golden ui integration browser fuzz)
+LAYERS=(style architecture commands unit golden ui integration browser fuzz)
 # shellcheck disable=SC2034
-LAYERS_QUICK=(style architecture deploy unit golden ui)
+LAYERS_QUICK=(style architecture commands unit golden ui)
 
 # shellcheck disable=SC2034
 declare -A LAYER_NEEDS=(
@@ -45,19 +45,23 @@ layer_scripts() {
 }
 
 layer_architecture() {
-	layer_pytest architecture 60
+	layer_pytest architecture 60 tests/architecture
 }
 
-layer_deploy() {
-	layer_pytest deploy 180
+# The two commands: deploy/up with stand-ins for the daemons, and what tests/run counts.
+layer_commands() {
+	layer_pytest commands 180 tests/deploy tests/lib
 }
 
 layer_integration() {
-	layer_pytest integration 600
+	layer_pytest integration 600 tests/integration
 }
 
 layer_pytest() {
-	tally_runner "$1" "$2" junit "$LOG_DIR/$1.xml" "${PYTEST[@]}" --junitxml="$LOG_DIR/$1.xml" "$ROOT/tests/$1"
+	local layer=$1
+	local limit_s=$2
+	shift 2
+	tally_runner "$layer" "$limit_s" junit "$LOG_DIR/$layer.xml" "${PYTEST[@]}" --junitxml="$LOG_DIR/$layer.xml" "$@"
 }
 
 layer_unit() {
