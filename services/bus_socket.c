@@ -6,7 +6,8 @@
  * Every limit is set before bind or connect, because libzmq applies options to connections made later.
  * An ipc socket is made with mode 0600: who may open the file may do everything on the bus. libzmq
  * unlinks whatever stands at an ipc path before it binds, be it the socket of a running daemon or
- * somebody's file; so we look first.
+ * somebody's file; so we look first. It leaves the file behind when it closes, which the next bind finds
+ * to be nobody's.
  */
 
 #include "services/bus_internal.h"
@@ -129,7 +130,6 @@ struct option {
 
 static const struct option common_options[] = {
 	{ZMQ_LINGER, BUS_LINGER_MS},
-	{ZMQ_IPV6, 1},
 	{ZMQ_HANDSHAKE_IVL, BUS_HANDSHAKE_MS},
 	{ZMQ_HEARTBEAT_IVL, BUS_HEARTBEAT_MS},
 	{ZMQ_HEARTBEAT_TIMEOUT, BUS_HEARTBEAT_TIMEOUT_MS},
@@ -183,10 +183,15 @@ static int set_options(void *zmq, const struct option *options, size_t count)
 	return 0;
 }
 
-static int set_up(void *zmq, const struct kind *kind)
+/* IPv6 only where it is asked for: with it libzmq names 127.0.0.1 as [::ffff:127.0.0.1]. */
+static int set_up(void *zmq, const struct kind *kind, const char *address)
 {
+	const struct option ipv6 = {ZMQ_IPV6, starts_with(address, TCP_SCHEME "[")};
 	int r = set_options(zmq, common_options, sizeof(common_options) / sizeof(common_options[0]));
 
+	if (r == 0) {
+		r = set_options(zmq, &ipv6, 1);
+	}
 	if (r == 0) {
 		r = set_options(zmq, kind->options, OPTIONS_MAX);
 	}
@@ -290,7 +295,7 @@ static int start(struct bus_socket *socket, struct bus_socket *monitor, struct b
 		 const struct kind *kind, const char *address)
 {
 	void *pair = NULL;
-	int r = set_up(zmq, kind);
+	int r = set_up(zmq, kind, address);
 
 	if (r == 0 && monitor) {
 		r = monitor_new(bus, zmq, &pair);
