@@ -62,6 +62,11 @@ static bool is_allowed(const char *address)
 	return starts_with(address, INPROC_SCHEME); /* never leaves the process */
 }
 
+static bool names_file(const char *address)
+{
+	return starts_with(address, IPC_SCHEME) && strcmp(address, IPC_SCHEME "*") != 0;
+}
+
 static int check_address(const char *address)
 {
 	if (is_allowed(address)) {
@@ -106,14 +111,9 @@ static int check_ipc_path(const char *path)
 
 static int bind_ipc(void *zmq, const char *address)
 {
-	int r = check_ipc_path(address + strlen(IPC_SCHEME));
-	mode_t mask;
+	mode_t mask = umask(0177); /* of the process: bind makes the file at once, on this thread */
+	int r = zmq_bind(zmq, address) == 0 ? 0 : -errno;
 
-	if (r < 0) {
-		return r;
-	}
-	mask = umask(0177); /* of the process: bind makes the file at once, on this thread */
-	r = zmq_bind(zmq, address) == 0 ? 0 : -errno;
 	(void)umask(mask);
 	return r;
 }
@@ -206,7 +206,7 @@ static int attach(void *zmq, const struct kind *kind, const char *address)
 	if (!kind->binds) {
 		return zmq_connect(zmq, address) == 0 ? 0 : -errno;
 	}
-	if (starts_with(address, IPC_SCHEME) && strcmp(address, IPC_SCHEME "*") != 0) {
+	if (names_file(address)) {
 		return bind_ipc(zmq, address);
 	}
 	return zmq_bind(zmq, address) == 0 ? 0 : -errno;
@@ -319,9 +319,13 @@ static int start(struct bus_socket *socket, struct bus_socket *monitor, struct b
 int bus_socket_open(struct bus_socket *socket, struct bus_socket *monitor, struct bus *bus, int type,
 		    const char *address)
 {
+	const struct kind *kind = find_kind(type);
 	void *zmq;
 	int r = check_address(address);
 
+	if (r == 0 && kind->binds && names_file(address)) {
+		r = check_ipc_path(address + strlen(IPC_SCHEME));
+	}
 	if (r < 0) {
 		return r;
 	}
@@ -329,7 +333,7 @@ int bus_socket_open(struct bus_socket *socket, struct bus_socket *monitor, struc
 	if (!zmq) {
 		return -errno;
 	}
-	r = start(socket, monitor, bus, zmq, find_kind(type), address);
+	r = start(socket, monitor, bus, zmq, kind, address);
 	if (r < 0) {
 		if (monitor) {
 			bus_socket_close(monitor);
