@@ -95,5 +95,5 @@ void personal_mine(struct hosted *hosted, struct job *job, const struct session 
 /* directory.c */
 void directory_changed(struct hosted *hosted, uint64_t seq);
 void directory_tick(struct roomd *roomd);
-/* The room as the directory shall know it, with another label. */
-struct proto_room_index directory_body(const struct hosted *hosted, struct proto_span label, uint64_t seq);
+/* The room as the directory shall know it, or will once `setting` (may be NULL) is committed. */
+struct proto_room_index directory_body(const struct hosted *hosted, const struct proto_event *setting, uint64_t seq);

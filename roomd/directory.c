@@ -16,13 +16,12 @@ struct index_call {
 	uint64_t seq;
 };
 
-struct proto_room_index directory_body(const struct hosted *hosted, struct proto_span label, uint64_t seq)
+struct proto_room_index directory_body(const struct hosted *hosted, const struct proto_event *setting, uint64_t seq)
 {
 	const struct room *room = &hosted->room;
-
-	return (struct proto_room_index){
+	struct proto_room_index body = {
 		.room = room->id,
-		.label = label,
+		.label = proto_span(room->label),
 		.access = room->kind,
 		.topic = proto_span(room->topic),
 		.capacity = room->capacity,
@@ -30,6 +29,14 @@ struct proto_room_index directory_body(const struct hosted *hosted, struct proto
 		.last_time = room->last_time,
 		.seq = seq,
 	};
+
+	if (setting) {
+		body.label = setting->label;
+		body.access = setting->access;
+		body.topic = setting->topic;
+		body.capacity = setting->capacity;
+	}
+	return body;
 }
 
 static bool is_definite(int result)
@@ -60,7 +67,7 @@ static void on_indexed(void *context, int result, const struct proto_message *an
 static void send_index(struct hosted *hosted)
 {
 	struct roomd *roomd = hosted->roomd;
-	struct proto_room_index body = directory_body(hosted, proto_span(hosted->room.label), hosted->index_seq);
+	struct proto_room_index body = directory_body(hosted, NULL, hosted->index_seq);
 	struct index_call *call = calloc(1, sizeof(*call));
 
 	if (!call) {

@@ -61,7 +61,7 @@ struct write {
 	struct job *job; /* NULL: answered, or nobody asked */
 	struct job *followers; /* retries of the same */
 	bool barrier;
-	uint64_t began_ms;
+	uint64_t began_ns;
 	struct write *prev;
 	struct write *next;
 };

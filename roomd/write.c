@@ -57,7 +57,7 @@ static void append(struct hosted *hosted, struct job *job, const struct proto_ev
 	write->hosted = hosted;
 	write->job = job;
 	write->barrier = is_barrier(event->kind);
-	write->began_ms = roomd_now_ms(roomd);
+	write->began_ns = uv_hrtime();
 	hosted->barriers += write->barrier;
 	DL_APPEND(hosted->writes, write);
 	hosted->write_count++;
@@ -160,7 +160,7 @@ void write_committed(struct roomd *roomd, struct write *write)
 	DL_DELETE(hosted->writes, write);
 	hosted->write_count--;
 	hosted->barriers -= write->barrier;
-	metric_observe(roomd->commit_seconds, (double)(roomd_now_ms(roomd) - write->began_ms) / 1000.0);
+	metric_observe(roomd->commit_seconds, (double)(uv_hrtime() - write->began_ns) / 1e9);
 	if (write->event->number > 0 && !proto_id_is_none(&write->event->client)) {
 		dedupe_commit(&hosted->room.dedupe, &write->event->client, write->event->number);
 	}

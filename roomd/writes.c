@@ -220,7 +220,7 @@ static int take_renamed(struct job *job, int result, const struct proto_message 
 /* A new name is taken in the directory first: two rooms must not commit the same one. */
 static int check_set(struct hosted *hosted, struct job *job, const struct session *session, struct proto_event *event)
 {
-	struct proto_room_index body = directory_body(hosted, event->label, hosted->room.assigned + 1);
+	struct proto_room_index body = directory_body(hosted, event, hosted->room.assigned + 1);
 
 	(void)session;
 	if (proto_span_equal(event->label, proto_span(hosted->room.label)) || job->found.renamed) {
