@@ -120,7 +120,7 @@ static void flush(struct connection *connection)
 		listener_kill(connection->socket);
 		return;
 	}
-	if (connection->outbox.count > 0 || connection->closing_ms > 0) {
+	if (connection->outbox.count > 0) {
 		listener_want_write(connection->socket);
 	} else if (connection->closing_ms == 0) {
 		feed_drained(connection);
@@ -138,20 +138,34 @@ void connections_flush(struct gateway *gateway)
 	}
 }
 
-unsigned int connection_writable(struct connection *connection)
+bool connection_writable(struct connection *connection)
 {
 	connection->moved_ms = gateway_now_ms(connection->gateway);
 	if (!send_some(connection)) {
-		return CLOSE_INTERNAL;
+		return false;
 	}
 	if (connection->outbox.count > 0) {
 		listener_want_write(connection->socket);
-	} else if (connection->closing_ms > 0 && !listener_is_choked(connection->socket)) {
-		return connection->close_code;
-	} else {
+	} else if (connection->closing_ms == 0) {
 		feed_drained(connection);
 	}
-	return 0;
+	return true;
+}
+
+void connection_fail(struct connection *connection, unsigned int code)
+{
+	const unsigned char payload[] = { (unsigned char)(code >> 8), (unsigned char)code };
+	struct frame *frame;
+
+	if (connection->closing_ms > 0) {
+		return;
+	}
+	connection->closing_ms = gateway_now_ms(connection->gateway);
+	if (frame_new(FRAME_CLOSE, payload, sizeof(payload), &frame) == 0) {
+		(void)outbox_push_anyway(&connection->outbox, frame);
+		frame_unref(frame);
+	}
+	mark_dirty(connection);
 }
 
 void connection_close(struct connection *connection, const char *why, bool final, uint64_t retry_ms, unsigned int code)
@@ -160,16 +174,11 @@ void connection_close(struct connection *connection, const char *why, bool final
 	struct proto_goodbye body = { .code = proto_span(why), .final = final, .retry_ms = retry_ms };
 	struct frame *frame;
 
-	if (connection->closing_ms > 0) {
-		return;
-	}
-	connection->closing_ms = gateway_now_ms(connection->gateway);
-	connection->close_code = code;
-	if (envelope_seal(connection->form, &header, &body, &frame) == 0) {
+	if (connection->closing_ms == 0 && envelope_seal(connection->form, &header, &body, &frame) == 0) {
 		(void)outbox_push_anyway(&connection->outbox, frame);
 		frame_unref(frame);
 	}
-	mark_dirty(connection);
+	connection_fail(connection, code);
 }
 
 /* --- life --- */
@@ -274,36 +283,35 @@ void connection_heard(struct connection *connection)
 	connection->heard_ms = gateway_now_ms(connection->gateway);
 }
 
-static unsigned int keep_early(struct connection *connection, const char *data, size_t size)
+static void keep_early(struct connection *connection, const char *data, size_t size)
 {
 	struct early *early;
 
 	if (connection->early_count >= CONNECTION_EARLY_MAX) {
-		return CLOSE_POLICY;
+		connection_fail(connection, CLOSE_POLICY);
+		return;
 	}
 	early = malloc(sizeof(*early) + size);
 	if (!early) {
-		return CLOSE_INTERNAL;
+		connection_fail(connection, CLOSE_INTERNAL);
+		return;
 	}
+	early->next = NULL;
 	early->binary = connection->binary;
 	early->size = size;
 	memcpy(early->data, data, size);
 	LL_APPEND(connection->early, early);
 	connection->early_count++;
-	return 0;
 }
 
-static unsigned int take_message(struct connection *connection, const char *data, size_t size)
+static void take_message(struct connection *connection, const char *data, size_t size)
 {
 	metric_add(connection->gateway->numbers.messages_in, 1);
-	if (connection->closing_ms > 0) {
-		return 0;
+	if (connection->session) {
+		ask_handle(connection, data, size, connection->binary);
+	} else {
+		keep_early(connection, data, size);
 	}
-	if (!connection->session) {
-		return keep_early(connection, data, size);
-	}
-	ask_handle(connection, data, size, connection->binary);
-	return 0;
 }
 
 static bool join(struct connection *connection, const char *data, size_t size)
@@ -319,32 +327,32 @@ static bool join(struct connection *connection, const char *data, size_t size)
 	return true;
 }
 
-/* `binary` is that of the first frame; later fragments do not say. */
-unsigned int connection_receive(struct connection *connection, const char *data, size_t size, size_t left, bool binary,
-				bool final)
+/* What comes after we have begun to close is read, so that the close frame arrives, and thrown away. */
+void connection_receive(struct connection *connection, const char *data, size_t size, size_t left, bool binary,
+			bool final)
 {
-	unsigned int code;
+	uint64_t frame_bytes = connection->gateway->settings->frame_bytes;
 
 	connection_heard(connection);
+	if (connection->closing_ms > 0) {
+		return;
+	}
 	connection->binary = binary;
-	if (left > connection->gateway->settings->frame_bytes ||
-	    connection->partial_size + size + left > connection->gateway->settings->frame_bytes) {
-		return CLOSE_TOO_BIG;
+	if (left > frame_bytes || connection->partial_size + size + left > frame_bytes) {
+		connection_fail(connection, CLOSE_TOO_BIG);
+	} else if (final && connection->partial_size == 0) {
+		take_message(connection, data, size);
+	} else if (!join(connection, data, size)) {
+		connection_fail(connection, CLOSE_INTERNAL);
+	} else if (final) {
+		char *whole = connection->partial;
+		size_t whole_size = connection->partial_size;
+
+		connection->partial = NULL;
+		connection->partial_size = 0;
+		take_message(connection, whole, whole_size);
+		free(whole);
 	}
-	if (final && connection->partial_size == 0) {
-		return take_message(connection, data, size);
-	}
-	if (!join(connection, data, size)) {
-		return CLOSE_INTERNAL;
-	}
-	if (!final) {
-		return 0;
-	}
-	code = take_message(connection, connection->partial, connection->partial_size);
-	free(connection->partial);
-	connection->partial = NULL;
-	connection->partial_size = 0;
-	return code;
 }
 
 /* --- time --- */

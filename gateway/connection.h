@@ -56,7 +56,6 @@ struct connection {
 	uint64_t heard_ms;
 	uint64_t moved_ms; /* when the socket last took something, or had nothing to take */
 	uint64_t closing_ms; /* 0: not closing */
-	unsigned int close_code;
 	unsigned int bad_frames;
 	unsigned int wheel;
 	bool binary; /* the message under way came in binary frames */
@@ -77,12 +76,12 @@ struct connection {
 int connection_new(struct gateway *gateway, struct lws *socket, enum envelope_form form, const uint8_t *secret,
 		   struct connection **ret_connection);
 void connection_free(struct connection *connection);
-/* A part of a message. `left`: bytes of its frame still to come. Returns 0, or the code to close with. */
-unsigned int connection_receive(struct connection *connection, const char *data, size_t size, size_t left, bool binary,
-				bool final);
+/* A part of a message. `left`: bytes of its frame still to come. */
+void connection_receive(struct connection *connection, const char *data, size_t size, size_t left, bool binary,
+			bool final);
 void connection_heard(struct connection *connection);
-/* The socket can be written. Returns 0, or the code to close with now. */
-unsigned int connection_writable(struct connection *connection);
+/* The socket can be written. False: it is lost. */
+bool connection_writable(struct connection *connection);
 
 /* --- for everybody --- */
 
@@ -92,7 +91,9 @@ void connection_send(struct connection *connection, struct frame *frame, struct 
 void connection_tell(struct connection *connection, enum proto_type type, uint64_t request, const void *body);
 void connection_refuse(struct connection *connection, uint64_t request, int error, const char *detail,
 		       const struct proto_error *cause);
-/* Say goodbye and close. */
+/* Close for a breach of the WebSocket protocol or its limits. */
+void connection_fail(struct connection *connection, unsigned int code);
+/* Say goodbye and close. The peer answers with a close frame, or is cut off after CONNECTION_CLOSING_MS. */
 void connection_close(struct connection *connection, const char *why, bool final, uint64_t retry_ms, unsigned int code);
 /* Whether more may be queued than what must be. */
 bool connection_has_room(const struct connection *connection);

@@ -12,6 +12,7 @@
 enum frame_opcode {
 	FRAME_TEXT = 0x1,
 	FRAME_BINARY = 0x2,
+	FRAME_CLOSE = 0x8,
 	FRAME_PING = 0x9,
 };
 

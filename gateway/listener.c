@@ -26,6 +26,7 @@
 #define HEADER_POOL 1024 /* requests whose headers are held at once */
 #define RX_BUFFER_BYTES 512
 #define CLOSE_TURNS_MAX 1000 /* of the loop, for sockets to close at the end */
+#define CLOSE_TURNS_LAST 10 /* for the library's own handles */
 
 /* An address that connections come from. */
 struct place {
@@ -266,22 +267,25 @@ static int establish(struct lws *wsi, struct peer *peer)
 	return r;
 }
 
-static int close_with(struct lws *wsi, unsigned int code)
-{
-	if (code == 0) {
-		return 0;
-	}
-	lws_close_reason(wsi, (enum lws_close_status)code, NULL, 0);
-	return -1;
-}
-
 static int receive(struct lws *wsi, struct peer *peer, const char *data, size_t size)
 {
 	if (!peer->connection) {
 		return -1;
 	}
-	return close_with(wsi, connection_receive(peer->connection, data, size, lws_remaining_packet_payload(wsi),
-						  lws_frame_is_binary(wsi), lws_is_final_fragment(wsi)));
+	connection_receive(peer->connection, data, size, lws_remaining_packet_payload(wsi), lws_frame_is_binary(wsi),
+			   lws_is_final_fragment(wsi));
+	return 0;
+}
+
+static int writable(struct peer *peer)
+{
+	return peer->connection && connection_writable(peer->connection) ? 0 : -1;
+}
+
+/* An answer to our close frame ends it; one that comes first is answered by the library. */
+static int peer_closes(const struct peer *peer)
+{
+	return peer->connection && peer->connection->closing_ms > 0 ? -1 : 0;
 }
 
 /* --- HTTP --- */
@@ -473,7 +477,9 @@ static int on_websocket(struct lws *wsi, struct peer *peer, enum lws_callback_re
 		}
 		return 0;
 	case LWS_CALLBACK_SERVER_WRITEABLE:
-		return peer->connection ? close_with(wsi, connection_writable(peer->connection)) : -1;
+		return writable(peer);
+	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+		return peer_closes(peer);
 	case LWS_CALLBACK_CLOSED:
 		drop_connection(peer);
 		return 0;
@@ -486,7 +492,8 @@ static bool is_websocket(enum lws_callback_reasons reason)
 {
 	return reason == LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION || reason == LWS_CALLBACK_ESTABLISHED ||
 	       reason == LWS_CALLBACK_RECEIVE || reason == LWS_CALLBACK_RECEIVE_PONG ||
-	       reason == LWS_CALLBACK_SERVER_WRITEABLE || reason == LWS_CALLBACK_CLOSED;
+	       reason == LWS_CALLBACK_SERVER_WRITEABLE || reason == LWS_CALLBACK_WS_PEER_INITIATED_CLOSE ||
+	       reason == LWS_CALLBACK_CLOSED;
 }
 
 static bool is_http(enum lws_callback_reasons reason)
@@ -618,7 +625,6 @@ static struct lws_context *context_new(struct listener *listener, unsigned int p
 		.gid = -1,
 		.uid = -1,
 		.user = listener,
-		.pcontext = &listener->context, /* NULL again when all is closed */
 		.foreign_loops = loops,
 		.retry_and_idle_policy = &no_timers,
 		.keepalive_timeout = KEEP_ALIVE_S,
@@ -688,17 +694,25 @@ void listener_close(struct listener *listener)
 
 bool listener_is_closed(const struct listener *listener)
 {
-	return listener->context == NULL;
+	return listener->closing && listener->sockets == 0;
 }
 
+/*
+ * On a foreign loop the library wants to be destroyed twice: the first call closes its handles, the
+ * second one frees what they used and unloads their code, so that they must be closed by then.
+ */
 void listener_free(struct listener *listener)
 {
 	if (!listener) {
 		return;
 	}
 	listener_close(listener);
-	for (unsigned int i = 0; i < CLOSE_TURNS_MAX && listener->context; i++) {
+	for (unsigned int i = 0; i < CLOSE_TURNS_MAX && listener->sockets > 0; i++) {
 		(void)uv_run(listener->gateway->service->loop, UV_RUN_NOWAIT);
 	}
+	for (unsigned int i = 0; i < CLOSE_TURNS_LAST; i++) {
+		(void)uv_run(listener->gateway->service->loop, UV_RUN_NOWAIT);
+	}
+	lws_context_destroy(listener->context);
 	free(listener);
 }
