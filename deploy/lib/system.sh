@@ -77,6 +77,7 @@ system_plan() {
 
 system_plan_nodes() {
 	local number
+	[ -x "$BUILD_DIR/$1/$1" ] || fail "there is no $BUILD_DIR/$1/$1; build it with deploy/up --build-only"
 	for ((number = 1; number <= $2; number++)); do
 		system_plan_port "NODE_OPS_PORT[$1-$number]" "$OPS_PORT" "${#NODES[@]}" --ops-port
 		NODES+=("$1-$number")
