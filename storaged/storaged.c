@@ -65,6 +65,7 @@ struct storaged {
 	bool stopping;
 	struct page page; /* of the answer that is being made */
 	struct proto_entry entries[PROTO_BATCH_MAX]; /* the same */
+	struct segment_hash prev_hash; /* the same */
 	struct metric *entries_written;
 	struct metric *bytes_written;
 	struct metric *damages;
@@ -307,13 +308,10 @@ static int read_cmid(struct storaged *storaged, struct kv_txn *txn, const void *
 	return page_cmid(&storaged->page, txn, body, reply);
 }
 
-/* The answer of the longest life that a hash before a page needs. */
 static int read_entries(struct storaged *storaged, struct kv_txn *txn, const void *body,
 			void *reply)
 {
-	static struct segment_hash prev;
-
-	return segment_read(txn, body, storaged->entries, reply, &prev);
+	return segment_read(txn, body, storaged->entries, reply, &storaged->prev_hash);
 }
 
 #define READ_ROUTE(TYPE, REPLY, x, fn)                               \
