@@ -316,7 +316,7 @@ uint64_t segment_committed(const struct segment *segment)
 static int refuse(struct segment_answer *answer, enum proto_code error, const char *detail)
 {
 	answer->detail = detail;
-	return error;
+	return (int)error;
 }
 
 /* --- who may write --- */
@@ -497,17 +497,25 @@ static int check_new(const struct write *write, struct segment_answer *answer)
 	return 0;
 }
 
-/* See the head of this file. What can't be read is left to `release`. */
-static int find_before(struct kv_txn *txn, struct write *write)
+/*
+ * What the segment before must be for a new one to begin at `first`. See the head of this file; a hash that
+ * can't be read proves nothing, and leaves it to `release`.
+ */
+static int check_before(struct kv_txn *txn, struct write *write, struct segment_answer *answer)
 {
 	struct segment before;
 	struct segment_hash hash;
 	uint64_t end = write->first - 1;
 	int r = segment_load_until(txn, write->slot, write->segment_epoch - 1, &before);
 
-	if (r != 0 || before.epoch == 0 || before.sealed || end + 1 < before.first ||
-	    end > before.last) {
-		return r < 0 ? r : 0;
+	if (r != 0 || before.epoch == 0) {
+		return r;
+	}
+	if (end < (before.sealed ? before.end : before.lac)) {
+		return refuse(answer, PROTO_E_CONFLICT, "first: before what is committed");
+	}
+	if (before.sealed || end + 1 < before.first || end > before.last) {
+		return 0;
 	}
 	r = hash_at(txn, &before, end, &hash);
 	if (r == 0 && hash_equal(&hash, write->prev_hash)) {
@@ -517,7 +525,7 @@ static int find_before(struct kv_txn *txn, struct write *write)
 	return r < 0 ? r : 0;
 }
 
-/* `hash` is that of `end`. */
+/* `hash` is that of `end`, which is not before what is committed. */
 static int seal_at(struct kv_txn *txn, struct segment *segment, uint64_t end,
 		   const struct segment_hash *hash)
 {
@@ -581,7 +589,7 @@ static int check_write(struct kv_txn *txn, struct write *write, struct segment_a
 		r = check_new(write, answer);
 	}
 	if (r == 0 && write->made) {
-		r = find_before(txn, write);
+		r = check_before(txn, write, answer);
 	}
 	return r;
 }
