@@ -13,7 +13,7 @@ import xml.etree.ElementTree
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 SYNTHESIS = re.compile(r"Tested: (\d+) \| Passing: (\d+) \| Failing: (\d+) \| Crashing: (\d+)")
-FAILED_CASE = re.compile(r"^\[(?:FAIL|CRSH)\] ([^:]+):?", re.MULTILINE)
+FAILED_CASE = re.compile(r"^\[(?:FAIL|CRSH)\] (\w+::\w+)", re.MULTILINE)
 TAP_FAILURE = re.compile(r"^\s*not ok \d+ -? ?(.*)$", re.MULTILINE)
 
 
@@ -53,7 +53,7 @@ def count_criterion(path):
             continue
         counts.passed += int(synthesis[2])
         failed = int(synthesis[3]) + int(synthesis[4])
-        names = [f"{row['name']}: {name.strip()}" for name in FAILED_CASE.findall(output)][:failed]
+        names = [f"{row['name']}: {name}" for name in FAILED_CASE.findall(output)][:failed]
         names += [f"{row['name']}: a failed case"] * (failed - len(names))
         if not names and row["result"] != "OK":
             names = [f"{row['name']}: {row['result']} after its tests"]

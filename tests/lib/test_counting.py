@@ -53,6 +53,13 @@ def test_counts(tmp_path, kind, report, numbers):
     assert len(lines) - 1 == int(numbers.split()[1])
 
 
+def test_names_the_failed_cases(tmp_path):
+    file = tmp_path / "report"
+    file.write_text(meson_row("FAIL", stderr="[\x1b[0;31mFAIL\x1b[0m] bus::times_out: (0.30s)\n" + synthesis(3, 1), name="u / bus"))
+    done = subprocess.run([LIB / "count.py", "criterion", file], capture_output=True, text=True, timeout=20)
+    assert done.stdout.splitlines() == ["3 1 0", "u / bus: bus::times_out"]
+
+
 @pytest.mark.parametrize("kind, report", [
     ("criterion", ""), ("criterion", "{"), ("meson", ""), ("junit", ""), ("junit", "<testsuites/>"),
     ("junit", "<testsuites>"), ("tap", ""), ("tap", "TAP version 13\n1..0\n"), ("tap", tap(0)), ("junit", None),
