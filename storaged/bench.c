@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * Measures the store in process, without a bus: durable appends of messages of 200 bytes by the size of the
- * batch, and pages of 50 at random places of a room of 100,000. `storaged_bench DIR`; DIR must not exist.
+ * Measures the store in process, without a bus: durable appends of messages of 200 bytes by the
+ * size of the batch, and pages of 50 at random places of a room of 100,000. `storaged_bench DIR`;
+ * DIR must not exist.
  */
 
 #include <inttypes.h>

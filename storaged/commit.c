@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- *   IDLE ──submit──▶ RUNNING (helper thread: begin, run each job, commit) ──▶ answer all ──▶ RUNNING or IDLE
+ *   IDLE ──submit──▶ RUNNING (helper thread: begin, run each job, commit)
+ *                       │ on disk: answer all, then RUNNING with what waits, or IDLE
  *                       │ error
  *                       ▼
  *                     FAILED: for ever; what waits and what comes is refused
  *
- * After a failed commit nobody can say what the disk holds: going on could confirm what is lost. Only a
- * restart, which scrubs, leads out.
+ * After a failed commit nobody can say what the disk holds: going on could confirm what is lost.
+ * Only a restart, which scrubs, leads out.
  */
 
 #include "storaged/commit.h"

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Group commit: jobs that write. Whatever has queued up while the last transaction was on its way to the
- * disk is the next transaction; there are no timers.
+ * Group commit: jobs that write. Whatever has queued up while the last transaction was on its way
+ * to the disk is the next transaction; there are no timers.
  */
 
 #include <uv.h>
@@ -19,8 +19,9 @@ struct commit;
 /* Embedded in what the caller keeps of a job; it must stay until `done`. */
 struct commit_job {
 	/*
-	 * On a helper thread, within the transaction. Returns 0 or PROTO_E_… with nothing written, or -errno,
-	 * which ends the whole transaction. Touches nothing that the loop's thread may touch.
+	 * On a helper thread, within the transaction. Returns 0 or PROTO_E_… with nothing written,
+	 * or -errno, which ends the whole transaction. Touches nothing that the loop's thread may
+	 * touch.
 	 */
 	int (*run)(struct commit_job *job, struct kv_txn *txn);
 	/*
@@ -36,7 +37,10 @@ struct commit_job {
 struct commit_options {
 	uint64_t jobs_max; /* waiting */
 	uint64_t bytes_max;
-	/* A transaction failed: nothing is accepted any more. Called once, before the jobs hear of it. */
+	/*
+	 * A transaction failed: nothing is accepted any more. Called once, before the jobs hear of
+	 * it.
+	 */
 	void (*failed)(void *context, int error);
 	void *context;
 };
@@ -44,8 +48,8 @@ struct commit_options {
 int commit_new(uv_loop_t *loop, struct kv *kv, struct metrics *metrics,
 	       const struct commit_options *options, struct commit **ret_commit);
 /*
- * Waits for the transaction that is under way, runs the loop for that, and refuses what waits; for an orderly
- * end use commit_drain() before. NULL is fine.
+ * Waits for the transaction that is under way, runs the loop for that, and refuses what waits; for
+ * an orderly end use commit_drain() before. NULL is fine.
  */
 void commit_free(struct commit *commit);
 /*

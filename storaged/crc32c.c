@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * CRC-32C by the processor where it can (SSE 4.2: about 1.5 bytes a cycle and more), else by a table.
+ * CRC-32C by the processor where it can (SSE 4.2: about 1.5 bytes a cycle and more), else by a
+ * table.
  *
- * Debian 12 has it in no plain C library of its own: zlib has another polynomial, and ISA-L, the one
- * package that brings it, is a large body of assembly for one function of twenty lines.
+ * Debian 12 has it in no plain C library of its own: zlib has another polynomial, and ISA-L, the
+ * one package that brings it, is a large body of assembly for one function of twenty lines.
  */
 
 #include "storaged/crc32c.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -17,9 +17,9 @@
 
 static uint32_t table[256];
 static bool processor_can;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void prepare(void)
+/* Before main(): threads need not ask whether it was done. */
+__attribute__((constructor)) static void prepare(void)
 {
 	for (uint32_t i = 0; i < 256; i++) {
 		uint32_t crc = i;
@@ -70,6 +70,5 @@ static uint32_t by_processor(uint32_t crc, const uint8_t *data, size_t size)
 
 uint32_t crc32c(uint32_t crc, const void *data, size_t size)
 {
-	(void)pthread_once(&once, prepare);
 	return ~(processor_can ? by_processor : by_table)(~crc, data, size);
 }

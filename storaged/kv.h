@@ -4,11 +4,11 @@
 /*
  * Ordered tables of bytes under transactions: all that storaged's logic knows of a disk.
  *
- * kv_lmdb.c keeps them in LMDB; a simulation may keep them in memory. One write transaction at a time,
- * any number of readers, each of which sees the tables as they were when it began.
+ * kv_lmdb.c keeps them in LMDB; a simulation may keep them in memory. One write transaction at a
+ * time, any number of readers, each of which sees the tables as they were when it began.
  *
- * Results: 0 or -errno. Absence is no error: it is a span whose `data` is NULL. Bytes that are handed
- * out belong to the transaction and are valid until its next write or its end.
+ * Results: 0 or -errno. Absence is no error: it is a span whose `data` is NULL. Bytes that are
+ * handed out belong to the transaction and are valid until its next write or its end.
  */
 
 #include <stdbool.h>

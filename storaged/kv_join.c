@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* See kv_join.h. The code that makes views runs on it, to make them anew beside those that are there. */
+/*
+ * See kv_join.h. The code that makes views runs on it, to make them anew beside those that are
+ * there.
+ */
 
 #include "storaged/kv_join.h"
 

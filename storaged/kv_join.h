@@ -3,7 +3,9 @@
 
 #include "storaged/kv.h"
 
-/* Two transactions as one: tables of the log from one, views from the other. Ends neither of them. */
+/*
+ * Two transactions as one: tables of the log from one, views from the other. Ends neither of them.
+ */
 struct kv_join {
 	struct kv_txn txn;
 	struct kv_txn *log;

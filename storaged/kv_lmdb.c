@@ -3,9 +3,10 @@
 /*
  * The tables of kv.h in LMDB 0.9.24, one named database each.
  *
- * Never MDB_WRITEMAP (a full disk is SIGBUS), MDB_NOSYNC or MDB_NOMETASYNC (a commit must last), and no
- * MDB_DUPSORT (deletion bugs fixed later). MDB_NOTLS, so that a transaction may begin on the loop's thread
- * and end there while another thread writes. LMDB has no checksums: record.c adds them.
+ * Never MDB_WRITEMAP (a full disk is SIGBUS), MDB_NOSYNC or MDB_NOMETASYNC (a commit must last),
+ * and no MDB_DUPSORT (deletion bugs fixed later). MDB_NOTLS, so that a transaction may begin on the
+ * loop's thread and end there while another thread writes. LMDB has no checksums: record.c adds
+ * them.
  */
 
 #include "storaged/kv_lmdb.h"

@@ -337,8 +337,8 @@ int page_cmid(struct page *page, struct kv_txn *txn, const struct proto_cmid_rea
 /* --- state --- */
 
 /*
- * Two walks, one after the other: state events, then client marks. The cursor is which of them, and the
- * last key that was answered.
+ * Two walks, one after the other: state events, then client marks. The cursor is which of them, and
+ * the last key that was answered.
  */
 enum part {
 	PART_STATE,

@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * Answers from the views, a bounded page at a time: at most PROTO_PAGE_MAX entries, ending early once they
- * have PROTO_PAGE_BYTES_MAX bytes. Pure. Results: 0; PROTO_E_BAD_VALUE, _NOT_FOUND, _GAP (events are
- * missing here), _DAMAGED; -errno. Answers point into the transaction and into the page.
+ * Answers from the views, a bounded page at a time: at most PROTO_PAGE_MAX entries, ending early
+ * once they have PROTO_PAGE_BYTES_MAX bytes. Pure. Results: 0; PROTO_E_BAD_VALUE, _NOT_FOUND, _GAP
+ * (events are missing here), _DAMAGED; -errno. Answers point into the transaction and into the
+ * page.
  */
 
 #include "proto/proto.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * The item shows emojis in the order of first use, with the number of people, and the first of these by
- * name. Past PROTO_REACTION_USERS_MAX people are counted alone.
+ * The item shows emojis in the order of first use, with the number of people, and the first of
+ * these by name. Past PROTO_REACTION_USERS_MAX people are counted alone.
  */
 
 #include "storaged/reaction.h"

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #pragma once
 
-/* Reactions under a message. Pure. Who gave what is known to the caller; here is what the item shows. */
+/*
+ * Reactions under a message. Pure. Who gave what is known to the caller; here is what the item
+ * shows.
+ */
 
 #include "proto/proto.h"
 
@@ -12,8 +15,8 @@ struct reaction_room {
 };
 
 /*
- * `user`, who has not given `emoji` yet, gives it, or takes it back. Changes `item`, whose lists may
- * then lie in `room`. Returns whether it did: a message has at most PROTO_REACTIONS_MAX emojis.
+ * `user`, who has not given `emoji` yet, gives it, or takes it back. Changes `item`, whose lists
+ * may then lie in `room`. Returns whether it did: a message has at most PROTO_REACTIONS_MAX emojis.
  */
 bool reaction_add(struct proto_item *item, struct proto_span emoji, const struct proto_id *user,
 		  struct reaction_room *room);

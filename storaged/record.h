@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Records: values of kv.h with a CRC-32C over table, key and value in front. LMDB gives flipped bits back
- * as if nothing were wrong; a record that fails its checksum, or stands under another key than it was
- * written to, is PROTO_E_DAMAGED.
+ * Records: values of kv.h with a CRC-32C over table, key and value in front. LMDB gives flipped
+ * bits back as if nothing were wrong; a record that fails its checksum, or stands under another key
+ * than it was written to, is PROTO_E_DAMAGED.
  *
  * Results: 0, PROTO_E_DAMAGED, or -errno. Absent: `data` is NULL.
  */

@@ -2,11 +2,11 @@
 
 /*
  * In this order, each on one snapshot of the store:
- *   1. fences, headers, entries: checksums; entries first … last, chained, hashed and saying their own place
+ *   1. fences, headers, entries: checksums; entries first … last, chained, hashed, in their place
  *   2. the views, made anew into a scratch kv from the logs that are sound
  *   3. both views side by side, row by row
- * Views of a slot whose log is damaged are checked for their checksums alone: there is nothing to hold
- * them against.
+ * Views of a slot whose log is damaged are checked for their checksums alone: there is nothing to
+ * hold them against.
  */
 
 #include "storaged/scrub.h"

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Scrubbing: is every record what it was written as, is every log whole and chained, and do the views say
- * what the log says? And making the views anew from the log.
+ * Scrubbing: is every record what it was written as, is every log whole and chained, and do the
+ * views say what the log says? And making the views anew from the log.
  */
 
 #include "storaged/kv.h"
@@ -19,11 +19,14 @@ struct scrub_result {
 };
 
 /*
- * Check all of `kv`; `scratch` is an empty kv for views made anew. `tell` gets one line, without its end, for
- * each damage. Returns 0, also if there is damage, or -errno.
+ * Check all of `kv`; `scratch` is an empty kv for views made anew. `tell` gets one line, without
+ * its end, for each damage. Returns 0, also if there is damage, or -errno.
  */
 int scrub_verify(struct kv *kv, struct kv *scratch, void (*tell)(void *context, const char *line),
 		 void *context, struct scrub_result *ret_result);
 
-/* Drop the views and make them from the log, in batches; may be broken off and done again. 0, PROTO_E_DAMAGED, -errno. */
+/*
+ * Drop the views and make them from the log, in batches; may be broken off and done again. 0,
+ * PROTO_E_DAMAGED, -errno.
+ */
 int scrub_rebuild(struct kv *kv, uint64_t *ret_entries);

@@ -4,15 +4,15 @@
  * What is written where, all as records (record.h):
  *
  *   fences    slot                   epoch, nonce
- *   segments  slot | epoch           first, last, lac, end, sealed, hash before it, hash of its last
+ *   segments  slot | epoch           first, last, lac, end, sealed, hashes before it and of its last
  *   entries   slot | epoch | lsn     hash before it, hash, event
  *
- * Invariants: the entries of a segment are first … last without gaps, each chained to the one before;
- * no segment is newer than its slot's fence; a sealed segment has nothing past `end`.
+ * Invariants: the entries of a segment are first … last without gaps, each chained to the one
+ * before; no segment is newer than its slot's fence; a sealed segment has nothing past `end`.
  *
- * A segment learns that it is sealed by `release`, or by the first entries of the next one: these name
- * the hash before them, and if that is the hash of our entry there, then nobody can have committed
- * anything of the old segment behind it.
+ * A segment learns that it is sealed by `release`, or by the first entries of the next one: these
+ * name the hash before them, and if that is the hash of our entry there, then nobody can have
+ * committed anything of the old segment behind it.
  */
 
 #include "storaged/segment.h"
@@ -363,8 +363,7 @@ struct write {
 	bool made; /* the segment is new */
 	struct segment segment;
 	size_t known; /* of `entries` that are here already */
-	struct segment
-		before; /* made: the one that this proves sealed at first - 1, if its epoch is not 0 */
+	struct segment before; /* which this proves sealed at first - 1; epoch 0: none */
 	struct segment_hash before_hash;
 };
 
@@ -498,8 +497,8 @@ static int check_new(const struct write *write, struct segment_answer *answer)
 }
 
 /*
- * What the segment before must be for a new one to begin at `first`. See the head of this file; a hash that
- * can't be read proves nothing, and leaves it to `release`.
+ * What the segment before must be for a new one to begin at `first`. See the head of this file; a
+ * hash that can't be read proves nothing, and leaves it to `release`.
  */
 static int check_before(struct kv_txn *txn, struct write *write, struct segment_answer *answer)
 {

@@ -5,9 +5,9 @@
  * The log of a slot: fences, segments and their entries (DESIGN.md, section 5). Pure: tables in,
  * answers out. The caller owns the transaction.
  *
- * Every write is checked in full before its first byte is written, so that one refused request leaves
- * the others of its transaction alone. Results: 0; PROTO_E_… to answer, with nothing written; -errno,
- * after which the transaction must be aborted.
+ * Every write is checked in full before its first byte is written, so that one refused request
+ * leaves the others of its transaction alone. Results: 0; PROTO_E_… to answer, with nothing
+ * written; -errno, after which the transaction must be aborted.
  */
 
 #include "proto/proto.h"
@@ -68,17 +68,19 @@ int segment_release(struct kv_txn *txn, const struct proto_release *release,
 		    struct segment_answer *ret_answer);
 
 /*
- * A reader's word that all up to `lac` is committed. It moves the newest segment of the slot alone, and
- * only while its own owner holds the fence: a tail that another owner may have dropped stays unseen.
+ * A reader's word that all up to `lac` is committed. It moves the newest segment of the slot alone,
+ * and only while its own owner holds the fence: a tail that another owner may have dropped stays
+ * unseen.
  */
 int segment_learn(struct kv_txn *txn, unsigned int slot, uint64_t lac);
 /* Whether that would change anything; for readers. */
 int segment_would_learn(struct kv_txn *txn, unsigned int slot, uint64_t lac, bool *ret_would);
 
 /*
- * Entries for `read` into `items` (PROTO_BATCH_MAX of them), which point into the transaction. A lsn
- * before the segment is looked for in the sealed ones before it, as the registry may have merged them;
- * an answer never crosses segments. Beyond what is committed nothing is shown unless `recovery` is set.
+ * Entries for `read` into `items` (PROTO_BATCH_MAX of them), which point into the transaction. A
+ * lsn before the segment is looked for in the sealed ones before it, as the registry may have
+ * merged them; an answer never crosses segments. Beyond what is committed nothing is shown unless
+ * `recovery` is set.
  */
 int segment_read(struct kv_txn *txn, const struct proto_entries_read *read,
 		 struct proto_entry items[], struct proto_entries *ret_entries,

@@ -5,35 +5,36 @@
  *	storaged - keeps the log of slots, and the views made from it
  *
  * PURPOSE
- *	A replica of segments of slots (DESIGN.md, section 5) in one LMDB environment, and what readers ask
- *	for: a room's timeline with edits, reactions and removals applied, its events, its state, and which
- *	event had a client's number. It decides nothing: roomd owns the slots, storaged holds them to the rules
- *	(fences, chains, no gaps).
+ *	A replica of segments of slots (DESIGN.md, section 5) in one LMDB environment, and what
+ *	readers ask for: a room's timeline with edits, reactions and removals applied, its events,
+ *	its state, and which event had a client's number. It decides nothing: roomd owns the slots,
+ *	storaged holds them to the rules (fences, chains, no gaps).
  *
  * REQUESTS (from nodes alone)
- *	append, copy, seal, release	written in the next group commit, answered once that is on disk
- *	entries_read			entries of a segment; beyond what is committed for recovery alone
- *	state_read, timeline_read,
- *	events_read, cmid_read		answered at once, on the loop, from a snapshot. One whose `lac` says that
- *					more is committed than the views show waits for a commit that brings
- *					them up to it
+ *	append, copy, seal, release
+ *		Written in the next group commit, answered once that is on disk.
+ *	entries_read
+ *		Entries of a segment; beyond what is committed for recovery alone.
+ *	state_read, timeline_read, events_read, cmid_read
+ *		Answered at once, on the loop, from a snapshot. One whose `lac` says that more is
+ *		committed than the views show waits for a commit that brings them up to it.
  *
  * LIMITS
- *	--queue-requests and --queue-bytes wait for the disk at most; more is refused as `busy`. Pages end at
- *	PROTO_PAGE_MAX entries or PROTO_PAGE_BYTES_MAX bytes. The map (--map-bytes) is the largest size of the
- *	store; a full one is a failed commit: start again with a larger one.
+ *	--queue-requests and --queue-bytes wait for the disk at most; more is refused as `busy`.
+ *	Pages end at PROTO_PAGE_MAX entries or PROTO_PAGE_BYTES_MAX bytes. The map (--map-bytes) is
+ *	the largest size of the store; a full one is a failed commit: start again with a larger one.
  *
  * WHEN THINGS FAIL
- *	A commit failed (disk full, I/O error): nothing of it is confirmed, all writes are refused as
- *	`storage_failed` from then on, /readyz turns to 503, reads go on. The next start scrubs the store
- *	first, and refuses to serve a damaged one.
- *	A record fails its checksum: the request is answered with `damaged`. Views that can't be brought
- *	forward stand still, and the log says so; `--verify` tells what is wrong.
+ *	A commit failed (disk full, I/O error): nothing of it is confirmed, all writes are refused
+ *	as `storage_failed` from then on, /readyz turns to 503, reads go on. The next start scrubs
+ *	the store first, and refuses to serve a damaged one.
+ *	A record fails its checksum: the request is answered with `damaged`. Views that can't be
+ *	brought forward stand still, and the log says so; `--verify` tells what is wrong.
  *	SIGKILL: what was answered is on disk, what was not may be.
  *
  * SECURITY
- *	The bus binds ipc:// or loopback alone while there are no keys. What a request holds is checked for
- *	every limit before any of it is written.
+ *	The bus binds ipc:// or loopback alone while there are no keys. What a request holds is
+ *	checked for every limit before any of it is written.
  */
 
 #include "storaged/storaged.h"

@@ -8,8 +8,9 @@
  *   storaged.lock        held (flock) by the storaged, or the verification, that uses the store
  *   doubtful             left behind by a failed commit: the next start scrubs first
  *
- * The id is random, made with the store. A store that was wiped is another one and gets another id; one
- * that was put back from a backup must be given a new one, too (delete it and let it be filled again).
+ * The id is random, made with the store. A store that was wiped is another one and gets another id;
+ * one that was put back from a backup must be given a new one, too (delete it and let it be filled
+ * again).
  */
 
 #include "proto/proto.h"

@@ -2,11 +2,13 @@
 
 /*
  * Entries go into the views in the order of epoch and lsn, each once: `progress` moves in the same
- * transaction. A segment that is not sealed holds the later ones back, since they rest on where it ends.
+ * transaction. A segment that is not sealed holds the later ones back, since they rest on where it
+ * ends.
  *
- * What an event does is one row of `effects`. Rights were checked by roomd; what makes no sense here (an
- * edit of what is no message, a reaction to a removed one) changes nothing but the room's seq. All that an
- * event needs is read before its first write, so that damage found there leaves nothing half done.
+ * What an event does is one row of `effects`. Rights were checked by roomd; what makes no sense
+ * here (an edit of what is no message, a reaction to a removed one) changes nothing but the room's
+ * seq. All that an event needs is read before its first write, so that damage found there leaves
+ * nothing half done.
  */
 
 #include "storaged/view.h"

@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * The views: what readers ask for, made from the log alone, and from nothing that is not committed. Pure.
- * Results: 0, PROTO_E_DAMAGED (a record could not be trusted: the views stand still before it), -errno.
+ * The views: what readers ask for, made from the log alone, and from nothing that is not committed.
+ * Pure. Results: 0, PROTO_E_DAMAGED (a record could not be trusted: the views stand still before
+ * it), -errno.
  */
 
 #include "proto/proto.h"

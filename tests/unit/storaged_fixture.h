@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #pragma once
 
-/* A store in a folder of its own, and an owner that writes to one slot of it. For storaged's tests. */
+/*
+ * A store in a folder of its own, and an owner that writes to one slot of it. For storaged's tests.
+ */
 
 #include <criterion/criterion.h>
 #include <stdio.h>

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* Views: what edits, reactions and removals make of messages, pages in both directions, state, cmids. */
+/*
+ * Views: what edits, reactions and removals make of messages, pages in both directions, state,
+ * cmids.
+ */
 
 #include "storaged_fixture.h"
 
