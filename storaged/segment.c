@@ -4,7 +4,7 @@
  * What is written where, all as records (record.h):
  *
  *   fences    slot                   epoch, nonce
- *   segments  slot | epoch           first, last, lac, end, sealed, hashes before it and of its last
+ *   segments  slot | epoch           first, last, lac, end, sealed, hash before, hash of the last
  *   entries   slot | epoch | lsn     hash before it, hash, event
  *
  * Invariants: the entries of a segment are first … last without gaps, each chained to the one

@@ -16,7 +16,8 @@ def write(root, path, text):
 
 
 @pytest.fixture
-def root(tmp_path):
+def root(tmp_path, monkeypatch):
+    monkeypatch.setattr(rules, "IMPURE_FILES", {})
     for folder in rules.MAY_INCLUDE:
         write(tmp_path, f"{folder}/noun.h", SPDX_C)
         write(tmp_path, f"{folder}/noun.c", f'{SPDX_C}#include "{folder}/noun.h"\n#include "proto/noun.h"\n')
