@@ -561,33 +561,42 @@ static bool is_final(int result)
 	return status == 403 || status == 404;
 }
 
+/* As many events of a page as the queue takes; the rest is asked for again. Returns whether any was due. */
+static bool deliver_page(struct follow *follow, const struct proto_room_range *range)
+{
+	bool due = false;
+
+	for (size_t i = 0; i < range->events.count; i++) {
+		struct sheet sheet = { .type = PROTO_EVENT, .body = &range->events.items[i] };
+		uint64_t seq = range->events.items[i].seq;
+		struct frame *frame;
+
+		if (seq != follow->last + 1) {
+			continue;
+		}
+		due = true;
+		frame = sheet_frame(&sheet, follow->connection->form);
+		if (!frame || !outbox_fits(&follow->connection->outbox, frame)) {
+			sheet_deinit(&sheet);
+			break;
+		}
+		deliver(follow, &sheet, seq);
+		sheet_deinit(&sheet);
+	}
+	return due;
+}
+
 static void on_page(void *context, int result, const struct proto_message *answer)
 {
 	struct follow *follow = context;
-	const struct proto_room_range *range;
-	uint64_t before = follow->last;
-	size_t seen = 0;
 
 	follow->errand = NULL;
 	if (result != 0 && is_final(result)) {
 		feed_close(follow);
 		return;
 	}
-	if (result != 0) {
-		follow->failed = true;
-		return;
-	}
-	range = PROTO_BODY(answer, room_range);
-	for (size_t i = 0; i < range->events.count; i++) {
-		struct sheet sheet = { .type = PROTO_EVENT, .body = &range->events.items[i] };
-
-		if (range->events.items[i].seq == before + seen + 1 && follow->last == before + seen) {
-			seen++;
-			deliver(follow, &sheet, before + seen);
-		}
-		sheet_deinit(&sheet);
-	}
-	follow->failed = follow->last == before && follow->last < follow->room->cursor.last;
+	follow->failed = result != 0 || (!deliver_page(follow, PROTO_BODY(answer, room_range)) &&
+					 follow->last < follow->room->cursor.last);
 	if (!follow->failed) {
 		advance(follow);
 	}

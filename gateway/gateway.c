@@ -315,8 +315,8 @@ static void free_gateway(void *daemon)
 	mines_free(gateway);
 	errands_free(gateway);
 	feeds_free(gateway);
-	sessions_free(gateway);
 	upstreams_free(gateway);
+	sessions_free(gateway);
 	membership_free(gateway->membership);
 	assets_free(gateway->assets);
 	gateway->open_handles = sizeof(handles) / sizeof(handles[0]);

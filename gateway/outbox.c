@@ -62,9 +62,14 @@ static int append(struct outbox *outbox, struct frame *frame, void *tag, uint64_
 	return 0;
 }
 
+bool outbox_fits(const struct outbox *outbox, const struct frame *frame)
+{
+	return outbox->count == 0 || outbox->bytes + frame->size <= outbox->bytes_max;
+}
+
 int outbox_push(struct outbox *outbox, struct frame *frame, void *tag, uint64_t seq)
 {
-	if (outbox->count > 0 && outbox->bytes + frame->size > outbox->bytes_max) {
+	if (!outbox_fits(outbox, frame)) {
 		return OUTBOX_E_FULL;
 	}
 	return append(outbox, frame, tag, seq);

@@ -37,6 +37,7 @@ enum {
 void outbox_init(struct outbox *outbox, size_t bytes_max);
 void outbox_deinit(struct outbox *outbox);
 
+bool outbox_fits(const struct outbox *outbox, const struct frame *frame);
 /* Takes its own reference. A frame always fits into an empty box. Returns 0, OUTBOX_E_FULL or -ENOMEM. */
 int outbox_push(struct outbox *outbox, struct frame *frame, void *tag, uint64_t seq);
 /* The same, past the bound: for the last words to a peer. */
