@@ -68,7 +68,8 @@ void calls_tick(struct calls *calls)
 	struct row *next;
 
 	calls->refused = NULL;
-	DL_FOREACH_SAFE(refused, row, next) {
+	DL_FOREACH_SAFE(refused, row, next)
+	{
 		row->on_answer(row->context, PROTO_E_UNAVAILABLE, NULL);
 		free(row);
 	}

@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * The calls of the daemon that are on their way. The bus answers each of them, but at the end of the
- * process the nouns that wait for answers go before the bus does: calls_free() answers what is left.
+ * The calls of the daemon that are on their way. The bus answers each of them, but at the end of
+ * the process the nouns that wait for answers go before the bus does: calls_free() answers what is
+ * left.
  */
 
 #include "roomd/env.h"

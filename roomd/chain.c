@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * The chain lets a take-over compare two replicas by one hash, and lets a store refuse entries that do
- * not continue what it holds. Epoch and lsn are part of it, so that an entry cannot stand anywhere else.
+ * The chain lets a take-over compare two replicas by one hash, and lets a store refuse entries
+ * that do not continue what it holds. Epoch and lsn are part of it, so that an entry cannot stand
+ * anywhere else.
  */
 
 #include "roomd/chain.h"
@@ -16,8 +17,8 @@ static void be64(uint64_t value, uint8_t ret_bytes[static 8])
 	}
 }
 
-void chain_next(const struct chain_hash *prev, uint64_t epoch, uint64_t lsn, const void *body, size_t size,
-		struct chain_hash *ret_hash)
+void chain_next(const struct chain_hash *prev, uint64_t epoch, uint64_t lsn, const void *body,
+		size_t size, struct chain_hash *ret_hash)
 {
 	crypto_generichash_state state;
 	uint8_t number[8];

@@ -71,8 +71,12 @@ void members_join(struct hosted *hosted, struct job *job, const struct session *
 void members_leave(struct hosted *hosted, struct job *job, const struct session *session);
 /* After a commit: tell the personal logs what changed. */
 void members_note(struct hosted *hosted, const struct proto_event *event, struct job *job);
-/* The name of an account that is no member: asks the registry unless the job has it. 0, -EINPROGRESS, PROTO_E_…. */
-int members_name(struct hosted *hosted, struct job *job, const struct proto_id *user, struct proto_span *ret_name);
+/*
+ * The name of an account that is no member: asks the registry unless the job has it. 0,
+ * -EINPROGRESS, PROTO_E_….
+ */
+int members_name(struct hosted *hosted, struct job *job, const struct proto_id *user,
+		 struct proto_span *ret_name);
 
 /* reads.c */
 void reads_open(struct hosted *hosted, struct job *job, const struct session *session);
@@ -96,4 +100,5 @@ void personal_mine(struct hosted *hosted, struct job *job, const struct session 
 void directory_changed(struct hosted *hosted, uint64_t seq);
 void directory_tick(struct roomd *roomd);
 /* The room as the directory shall know it, or will once `setting` (may be NULL) is committed. */
-struct proto_room_index directory_body(const struct hosted *hosted, const struct proto_event *setting, uint64_t seq);
+struct proto_room_index directory_body(const struct hosted *hosted,
+				       const struct proto_event *setting, uint64_t seq);

@@ -2,8 +2,8 @@
 
 /*
  * A hash of clients, the least recently used first; each with a ring of its recent writes. The ring
- * grows while its oldest entry is still in flight, because forgetting that one would answer `cmid_stale`
- * ("nothing was written") for something that is about to be committed.
+ * grows while its oldest entry is still in flight, because forgetting that one would answer
+ * `cmid_stale` ("nothing was written") for something that is about to be committed.
  */
 
 #include "roomd/dedupe.h"
@@ -57,7 +57,8 @@ static void forget_oldest(struct dedupe *dedupe)
 	struct dedupe_client *client;
 	struct dedupe_client *next;
 
-	HASH_ITER(hh, dedupe->clients, client, next) {
+	HASH_ITER(hh, dedupe->clients, client, next)
+	{
 		if (client->in_flight == 0) {
 			forget(dedupe, client);
 			dedupe->partial = true;
@@ -189,8 +190,8 @@ int dedupe_begin(struct dedupe *dedupe, const struct dedupe_write *write, struct
 	if (!client) {
 		return -ENOMEM;
 	}
-	if ((client->size == 0 || client->ring[client->next].in_flight) && client->size < DEDUPE_RING_MAX &&
-	    ring_grow(client) != 0) {
+	if ((client->size == 0 || client->ring[client->next].in_flight) &&
+	    client->size < DEDUPE_RING_MAX && ring_grow(client) != 0) {
 		return -ENOMEM;
 	}
 	client->ring[client->next] = (struct recent){write->number, found, write->content, true};

@@ -5,8 +5,8 @@
  * What makes a retry harmless: the numbers that each client used in a room.
  *
  * A client's numbers grow. The last one is known for every client that this table holds, the recent
- * ones with seq and content; for older ones storage is asked. A table that had to forget clients knows
- * that, and asks for those it does not know.
+ * ones with seq and content; for older ones storage is asked. A table that had to forget clients
+ * knows that, and asks for those it does not know.
  */
 
 #include "roomd/event.h"
@@ -52,9 +52,12 @@ int dedupe_mark(struct dedupe *dedupe, const struct proto_id *client, uint64_t n
 /* `ret_found` is written for COMMITTED and IN_FLIGHT. */
 enum dedupe_verdict dedupe_check(const struct dedupe *dedupe, const struct dedupe_write *write,
 				 struct dedupe_found *ret_found);
-/* The verdict after storage was asked; `event` is what it had under the cmid, or NULL. Never ASK. */
+/*
+ * The verdict after storage was asked; `event` is what it had under the cmid, or NULL. Never ASK.
+ */
 enum dedupe_verdict dedupe_judge(const struct dedupe *dedupe, const struct dedupe_write *write,
 				 const struct proto_event *event, struct dedupe_found *ret_found);
 /* A new write got its seq. Returns 0 or -ENOMEM. */
-int dedupe_begin(struct dedupe *dedupe, const struct dedupe_write *write, struct dedupe_found found);
+int dedupe_begin(struct dedupe *dedupe, const struct dedupe_write *write,
+		 struct dedupe_found found);
 void dedupe_commit(struct dedupe *dedupe, const struct proto_id *client, uint64_t number);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * The registry's directory of rooms is brought up to date after settings and memberships changed: at most
- * one call a room on its way, changes meanwhile become one, and it is repeated until the registry has it.
+ * The registry's directory of rooms is brought up to date after settings and memberships changed:
+ * at most one call a room on its way, changes meanwhile become one, and it is repeated until the
+ * registry has it.
  */
 
 #include <stdlib.h>
@@ -16,7 +17,8 @@ struct index_call {
 	uint64_t seq;
 };
 
-struct proto_room_index directory_body(const struct hosted *hosted, const struct proto_event *setting, uint64_t seq)
+struct proto_room_index directory_body(const struct hosted *hosted,
+				       const struct proto_event *setting, uint64_t seq)
 {
 	const struct room *room = &hosted->room;
 	struct proto_room_index body = {
@@ -41,8 +43,8 @@ struct proto_room_index directory_body(const struct hosted *hosted, const struct
 
 static bool is_definite(int result)
 {
-	return result == PROTO_E_NOT_FOUND || result == PROTO_E_BAD_VALUE || result == PROTO_E_NAME_TAKEN ||
-	       result == PROTO_E_FORBIDDEN;
+	return result == PROTO_E_NOT_FOUND || result == PROTO_E_BAD_VALUE ||
+	       result == PROTO_E_NAME_TAKEN || result == PROTO_E_FORBIDDEN;
 }
 
 static void on_indexed(void *context, int result, const struct proto_message *answer)
@@ -56,10 +58,12 @@ static void on_indexed(void *context, int result, const struct proto_message *an
 		if (result == 0 || is_definite(result)) {
 			hosted->index_seq = hosted->index_seq > call->seq ? hosted->index_seq : 0;
 		}
-		hosted->index_due_ms = roomd_now_ms(call->roomd) + (result == 0 ? 0 : INDEX_RETRY_MS);
+		hosted->index_due_ms = roomd_now_ms(call->roomd) +
+				       (result == 0 ? 0 : INDEX_RETRY_MS);
 	}
 	if (is_definite(result)) {
-		log_warn("room_index_refused", LOG_ID("room", &call->room), LOG_NUMBER("result", result));
+		log_warn("room_index_refused", LOG_ID("room", &call->room),
+			 LOG_NUMBER("result", result));
 	}
 	free(call);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * Spans of a decoded message live as long as its frame, and a frame pins its whole receive buffer; what
- * is kept is therefore copied, structure and texts in one allocation.
+ * Spans of a decoded message live as long as its frame, and a frame pins its whole receive buffer;
+ * what is kept is therefore copied, structure and texts in one allocation.
  */
 
 #include "roomd/event.h"
@@ -12,8 +12,8 @@
 
 size_t event_bytes(const struct proto_event *event)
 {
-	return sizeof(*event) + event->name.size + event->text.size + event->emoji.size + event->label.size +
-	       event->topic.size;
+	return sizeof(*event) + event->name.size + event->text.size + event->emoji.size +
+	       event->label.size + event->topic.size;
 }
 
 static void move_span(struct proto_span *span, char **memory)
@@ -91,8 +91,10 @@ static size_t blank_at(const uint8_t *bytes, size_t size)
 		uint8_t from[3];
 		uint8_t to[3];
 	} wide[] = {
-		{{0xe2, 0x80, 0x80}, {0xe2, 0x80, 0x8f}}, /* U+2000 to U+200F: spaces, zero width, marks */
-		{{0xe2, 0x80, 0xa8}, {0xe2, 0x80, 0xaf}}, /* U+2028 to U+202F: separators, directions */
+		{{0xe2, 0x80, 0x80},
+		 {0xe2, 0x80, 0x8f}}, /* U+2000 to U+200F: spaces, zero width, marks */
+		{{0xe2, 0x80, 0xa8},
+		 {0xe2, 0x80, 0xaf}}, /* U+2028 to U+202F: separators, directions */
 		{{0xe2, 0x81, 0x9f}, {0xe2, 0x81, 0xaf}}, /* U+205F to U+206F */
 		{{0xe3, 0x80, 0x80}, {0xe3, 0x80, 0x80}}, /* ideographic space */
 		{{0xef, 0xbb, 0xbf}, {0xef, 0xbb, 0xbf}}, /* byte order mark */

@@ -6,10 +6,12 @@
 #include "roomd/daemon.h"
 #include "roomd/rights.h"
 
-#define TYPING_MS 1000 /* at most one notice of a person in a room in that time; stopping is always told */
+#define TYPING_MS \
+	1000 /* at most one notice of a person in a room in that time; stopping is always told */
 #define BEACON_ACTIVE_MS 60000
 
-static void publish_presence(struct hosted *hosted, const struct proto_id *user, const char *name, bool here)
+static void publish_presence(struct hosted *hosted, const struct proto_id *user, const char *name,
+			     bool here)
 {
 	struct proto_presence body = {
 		.room = hosted->room.id,
@@ -82,7 +84,8 @@ void here_typing(struct hosted *hosted, struct job *job, const struct session *s
 		job_refuse(job, r != 0 ? r : PROTO_E_FORBIDDEN, NULL);
 		return;
 	}
-	if (body->active ? now >= member->typed_ms + TYPING_MS || member->typed_ms == 0 : member->typed_ms > 0) {
+	if (body->active ? now >= member->typed_ms + TYPING_MS || member->typed_ms == 0
+			 : member->typed_ms > 0) {
 		member->typed_ms = body->active ? now : 0;
 		bus_publish(hosted->roomd->publisher, &hosted->room.id, PROTO_TYPING, &typing);
 	}

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * The rooms in memory: found, loaded from storage page by page on first use, evicted when idle and too
- * many, forgotten with their slot. A room that was idle has nothing in memory that storage has not.
+ * The rooms in memory: found, loaded from storage page by page on first use, evicted when idle and
+ * too many, forgotten with their slot. A room that was idle has nothing in memory that storage has
+ * not.
  */
 
 #include "roomd/hosted.h"
@@ -94,7 +95,8 @@ static int load_page(struct hosted *hosted, const struct proto_state *state)
 		r = room_apply(room, &state->events.items[i]);
 	}
 	for (size_t i = 0; r == 0 && i < state->clients.count; i++) {
-		r = dedupe_mark(&room->dedupe, &state->clients.items[i].client, state->clients.items[i].number);
+		r = dedupe_mark(&room->dedupe, &state->clients.items[i].client,
+				state->clients.items[i].number);
 	}
 	return r;
 }
@@ -109,7 +111,8 @@ static void load_end(struct load *load, int result)
 		hosted_drain(hosted);
 		return;
 	}
-	log_warn("room_load_failed", LOG_ID("room", &hosted->room.id), LOG_NUMBER("result", result));
+	log_warn("room_load_failed", LOG_ID("room", &hosted->room.id),
+		 LOG_NUMBER("result", result));
 	refuse_waiting(hosted, PROTO_E_BUSY, "storage does not answer");
 	hosted_free(hosted);
 }
@@ -154,8 +157,8 @@ static void load_send(struct load *load)
 		.lac = load->lac,
 	};
 
-	stores_call(load->hosted->roomd->stores, hosted_store(load->hosted->slot, load->attempt), PROTO_STATE_READ,
-		    &body, on_state, load);
+	stores_call(load->hosted->roomd->stores, hosted_store(load->hosted->slot, load->attempt),
+		    PROTO_STATE_READ, &body, on_state, load);
 }
 
 static void load_begin(struct hosted *hosted)
@@ -177,7 +180,8 @@ static void load_begin(struct hosted *hosted)
 static bool is_idle(const struct hosted *hosted)
 {
 	return !hosted->load && !hosted->question && !hosted->waiting && !hosted->writes &&
-	       presence_count(&hosted->room.presence) == 0 && hosted->index_seq == 0 && !hosted->indexing;
+	       presence_count(&hosted->room.presence) == 0 && hosted->index_seq == 0 &&
+	       !hosted->indexing;
 }
 
 static bool evict_one(struct roomd *roomd)
@@ -294,14 +298,16 @@ static struct question *question_new(struct hosted *hosted, struct job *job,
 	return question;
 }
 
-void hosted_ask_store(struct hosted *hosted, struct job *job, enum proto_type type, const void *body,
+void hosted_ask_store(struct hosted *hosted, struct job *job, enum proto_type type,
+		      const void *body,
 		      int (*take)(struct job *, int, const struct proto_message *))
 {
 	stores_call(hosted->roomd->stores, hosted_store(hosted->slot, 0), type, body, on_answer,
 		    question_new(hosted, job, take));
 }
 
-void hosted_ask_registry(struct hosted *hosted, struct job *job, enum proto_type type, const void *body,
+void hosted_ask_registry(struct hosted *hosted, struct job *job, enum proto_type type,
+			 const void *body,
 			 int (*take)(struct job *, int, const struct proto_message *))
 {
 	const struct env *env = &hosted->roomd->env;
@@ -339,7 +345,10 @@ static void drop_writes(struct hosted *hosted, int error)
 
 void hosted_drop_slot(struct roomd *roomd, struct slot *slot, int error)
 {
-	/* What has a seq may have been written; a conflict or a planned move tells a writer no more than that. */
+	/*
+	 * What has a seq may have been written; a conflict or a planned move tells a writer no
+	 * more than that.
+	 */
 	int unknown = error == PROTO_E_FENCED ? PROTO_E_FENCED : PROTO_E_TIMEOUT;
 
 	(void)roomd;

@@ -4,21 +4,22 @@
 /*
  * Rooms in this node's memory, and the requests on them.
  *
- *   job     a request, from its arrival to its answer. It may run several times: when its room was loaded,
- *           when a question about it was answered, when a state event before it was committed.
+ *   job     a request, from its arrival to its answer. It may run several times: when its room was
+ *           loaded, when a question about it was answered, when a state event before it was
+ *           committed.
  *   write   an event with its seq, from then to its commit.
  *   hosted  a room: its state, the jobs that wait for it, the writes in flight.
  *
- * A room is held while a state event is in flight (a barrier: rights are checked against committed state)
- * and while a question about one write is asked of storage or the registry. Later writes wait in order;
- * reads go on.
+ * A room is held while a state event is in flight (a barrier: rights are checked against committed
+ * state) and while a question about one write is asked of storage or the registry. Later writes
+ * wait in order; reads go on.
  */
 
 #include <uthash.h>
 #include "roomd/room.h"
 #include "roomd/slot.h"
-#include "services/bus.h"
 
+struct bus_request;
 struct roomd;
 struct hosted;
 struct session;
@@ -66,7 +67,10 @@ struct write {
 	struct write *next;
 };
 
-/* A question that holds the room. `take` moves the answer into job->found; it returns 0 or how to refuse. */
+/*
+ * A question that holds the room. `take` moves the answer into job->found; it returns 0 or how to
+ * refuse.
+ */
 struct question {
 	struct hosted *hosted; /* NULL: the room went meanwhile */
 	struct job *job;
@@ -113,7 +117,10 @@ struct job *job_new(struct roomd *roomd, struct bus_request *request, const stru
 void job_reply(struct job *job, enum proto_type type, const void *body);
 void job_refuse(struct job *job, int error, const char *detail);
 void job_relay(struct job *job, int result, const struct proto_message *answer);
-/* One thing that the job waited for is done: answers by the type of its request when it was the last. */
+/*
+ * One thing that the job waited for is done: answers by the type of its request when it was the
+ * last.
+ */
 void job_done(struct job *job);
 /* Run from the beginning. */
 void job_run(struct job *job);
@@ -130,9 +137,11 @@ void hosted_wait(struct hosted *hosted, struct job *job);
 /* Run what waits, as far as the room is not held. The room may be gone after it. */
 void hosted_drain(struct hosted *hosted);
 /* Ask and hold. Takes the job. */
-void hosted_ask_store(struct hosted *hosted, struct job *job, enum proto_type type, const void *body,
+void hosted_ask_store(struct hosted *hosted, struct job *job, enum proto_type type,
+		      const void *body,
 		      int (*take)(struct job *, int, const struct proto_message *));
-void hosted_ask_registry(struct hosted *hosted, struct job *job, enum proto_type type, const void *body,
+void hosted_ask_registry(struct hosted *hosted, struct job *job, enum proto_type type,
+			 const void *body,
 			 int (*take)(struct job *, int, const struct proto_message *));
 /* The slot is ours no more: answer everything, forget its rooms. */
 void hosted_drop_slot(struct roomd *roomd, struct slot *slot, int error);
@@ -144,9 +153,10 @@ const struct proto_id *hosted_store(const struct slot *slot, unsigned int attemp
 /* --- writing --- */
 
 /*
- * Give the events their seqs and append them, all or none. Kind, and what belongs to it, are set; the rest is
- * filled in. The job (may be NULL) waits for all of them. Refuses the job when there is no space.
+ * Give the events their seqs and append them, all or none. Kind, and what belongs to it, are set;
+ * the rest is filled in. The job (may be NULL) waits for all of them. Refuses the job when there
+ * is no space.
  */
-void write_submit(struct hosted *hosted, struct job *job, const struct session *session, struct proto_event *events,
-		  size_t count, const struct dedupe_write *dedupe);
+void write_submit(struct hosted *hosted, struct job *job, const struct session *session,
+		  struct proto_event *events, size_t count, const struct dedupe_write *dedupe);
 void write_committed(struct roomd *roomd, struct write *write);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * A request from its arrival to its answer. What needs several commits or notes counts them in `pending`;
- * the last one to be done gives the answer, unless the slot was lost or the time ran out before.
+ * A request from its arrival to its answer. What needs several commits or notes counts them in
+ * `pending`; the last one to be done gives the answer, unless the slot was lost or the time ran
+ * out before.
  */
 
 #include <stdlib.h>
@@ -54,7 +55,8 @@ void job_refuse(struct job *job, int error, const char *detail)
 
 		bus_refuse_with(job->request, PROTO_E_BUSY, &body);
 	} else if (job->request) {
-		bus_refuse(job->request, error > 0 ? (enum proto_code)error : PROTO_E_INTERNAL, detail);
+		bus_refuse(job->request, error > 0 ? (enum proto_code)error : PROTO_E_INTERNAL,
+			   detail);
 	}
 	answered(job);
 }
@@ -135,7 +137,8 @@ void job_run(struct job *job)
 	if (job->action->room == ACTION_PERSONAL) {
 		job->room = job->user;
 	} else {
-		memcpy(&job->room, (const char *)job->message->body + job->action->room, sizeof(job->room));
+		memcpy(&job->room, (const char *)job->message->body + job->action->room,
+		       sizeof(job->room));
 	}
 	slot = roomd_slot(roomd, proto_id_slot(&job->room));
 	if (!slot) {
@@ -151,8 +154,10 @@ void job_run(struct job *job)
 		hosted_wait(hosted, job);
 		return;
 	}
-	if (hosted->room.kind == PROTO_room_kind_absent && session && proto_id_equal(&job->room, &session->user)) {
-		hosted->room.kind = PROTO_ROOM_KIND_PERSONAL; /* it exists without having been made */
+	if (hosted->room.kind == PROTO_room_kind_absent && session &&
+	    proto_id_equal(&job->room, &session->user)) {
+		hosted->room.kind =
+			PROTO_ROOM_KIND_PERSONAL; /* it exists without having been made */
 	}
 	job->action->run(hosted, job, session);
 }

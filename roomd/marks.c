@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* A hash by room. Pages are selected from it: a person is in some dozens of rooms, rarely in thousands. */
+/*
+ * A hash by room. Pages are selected from it: a person is in some dozens of rooms, rarely in
+ * thousands.
+ */
 
 #include "roomd/marks.h"
 
@@ -12,7 +15,8 @@ void marks_deinit(struct marks *marks)
 	struct mark *mark;
 	struct mark *next;
 
-	HASH_ITER(hh, marks->rows, mark, next) {
+	HASH_ITER(hh, marks->rows, mark, next)
+	{
 		HASH_DEL(marks->rows, mark);
 		free(mark);
 	}
@@ -75,7 +79,8 @@ int marks_apply(struct marks *marks, const struct proto_event *event)
 
 bool mark_is_joined(const struct mark *mark)
 {
-	return mark->role == PROTO_ROLE_OWNER || mark->role == PROTO_ROLE_ADMIN || mark->role == PROTO_ROLE_MEMBER;
+	return mark->role == PROTO_ROLE_OWNER || mark->role == PROTO_ROLE_ADMIN ||
+	       mark->role == PROTO_ROLE_MEMBER;
 }
 
 static int by_subject(const void *a, const void *b)
@@ -86,8 +91,8 @@ static int by_subject(const void *a, const void *b)
 	return memcmp(&(*left)->subject, &(*right)->subject, sizeof((*left)->subject));
 }
 
-size_t marks_page(const struct marks *marks, const struct proto_id *after, const struct mark **ret_rows, size_t max,
-		  bool *ret_more)
+size_t marks_page(const struct marks *marks, const struct proto_id *after,
+		  const struct mark **ret_rows, size_t max, bool *ret_more)
 {
 	const struct mark **rows = calloc(HASH_COUNT(marks->rows) + 1, sizeof(struct mark *));
 	const struct mark *mark;

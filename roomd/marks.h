@@ -28,6 +28,9 @@ struct mark *marks_find(const struct marks *marks, const struct proto_id *subjec
 int marks_apply(struct marks *marks, const struct proto_event *event);
 /* Whether the mark is of a room that the user is in. */
 bool mark_is_joined(const struct mark *mark);
-/* Joined rooms behind `after` in the order of their ids, at most `max`; the rest is told by `ret_more`. */
-size_t marks_page(const struct marks *marks, const struct proto_id *after, const struct mark **ret_rows, size_t max,
-		  bool *ret_more);
+/*
+ * Joined rooms behind `after` in the order of their ids, at most `max`; the rest is told by
+ * `ret_more`.
+ */
+size_t marks_page(const struct marks *marks, const struct proto_id *after,
+		  const struct mark **ret_rows, size_t max, bool *ret_more);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * Making rooms, joining, leaving, and what personal logs are told of it. These need no cmid: joining
- * when one is in, leaving when one is out, and making what one owns change nothing, and repeat the note.
+ * Making rooms, joining, leaving, and what personal logs are told of it. These need no cmid:
+ * joining when one is in, leaving when one is out, and making what one owns change nothing, and
+ * repeat the note.
  */
 
 #include <errno.h>
@@ -14,12 +15,13 @@
 
 /* --- notes --- */
 
-static void note_member(struct hosted *hosted, const struct proto_id *user, enum proto_role role, uint64_t seq,
-			struct job *job)
+static void note_member(struct hosted *hosted, const struct proto_id *user, enum proto_role role,
+			uint64_t seq, struct job *job)
 {
 	const struct room *room = &hosted->room;
 	const char *label = room_label_for(room, user);
-	struct note note = {.user = *user, .room = room->id, .seq = seq, .access = room->kind, .role = role};
+	struct note note = {
+		.user = *user, .room = room->id, .seq = seq, .access = room->kind, .role = role};
 
 	memcpy(note.label, label, strnlen(label, PROTO_NAME_BYTES_MAX));
 	notes_add(hosted->roomd->notes, &note, job);
@@ -57,7 +59,9 @@ void members_note(struct hosted *hosted, const struct proto_event *event, struct
 static int take_account(struct job *job, int result, const struct proto_message *answer)
 {
 	const struct proto_accounts *accounts = result == 0 ? PROTO_BODY(answer, accounts) : NULL;
-	const struct proto_account_info *account = accounts && accounts->accounts.count > 0 ? accounts->accounts.items : NULL;
+	const struct proto_account_info *account = accounts && accounts->accounts.count > 0
+							   ? accounts->accounts.items
+							   : NULL;
 
 	if (result == PROTO_E_NOT_FOUND || (accounts && !account)) {
 		return PROTO_E_NOT_FOUND;
@@ -70,7 +74,8 @@ static int take_account(struct job *job, int result, const struct proto_message 
 	return 0;
 }
 
-int members_name(struct hosted *hosted, struct job *job, const struct proto_id *user, struct proto_span *ret_name)
+int members_name(struct hosted *hosted, struct job *job, const struct proto_id *user,
+		 struct proto_span *ret_name)
 {
 	const struct room_member *member = room_member(&hosted->room, user);
 	struct proto_account_read read = {.user = *user};
@@ -112,7 +117,8 @@ static int draft_created(struct job *job, const struct proto_room_claimed *claim
 		.access = claimed->access,
 		.capacity = claimed->capacity,
 	};
-	enum proto_role role = claimed->access == PROTO_ROOM_KIND_DIRECT ? PROTO_ROLE_MEMBER : PROTO_ROLE_OWNER;
+	enum proto_role role = claimed->access == PROTO_ROOM_KIND_DIRECT ? PROTO_ROLE_MEMBER
+									 : PROTO_ROLE_OWNER;
 
 	job->found.created[0] = event_copy(&event);
 	for (size_t i = 0; i < claimed->people.count; i++) {
@@ -135,7 +141,8 @@ static int draft_created(struct job *job, const struct proto_room_claimed *claim
 
 static int take_claimed(struct job *job, int result, const struct proto_message *answer)
 {
-	const struct proto_room_claimed *claimed = result == 0 ? PROTO_BODY(answer, room_claimed) : NULL;
+	const struct proto_room_claimed *claimed = result == 0 ? PROTO_BODY(answer, room_claimed)
+							       : NULL;
 
 	if (result == PROTO_E_NOT_FOUND || result == PROTO_E_FORBIDDEN) {
 		return result;
@@ -201,8 +208,12 @@ void members_join(struct hosted *hosted, struct job *job, const struct session *
 	}
 }
 
-/* The last owner leaves: an heir gets the room in the same append, so that it is never without an owner. */
-static size_t draft_leave(const struct room *room, const struct session *session, struct proto_event *events)
+/*
+ * The last owner leaves: an heir gets the room in the same append, so that it is never without an
+ * owner.
+ */
+static size_t draft_leave(const struct room *room, const struct session *session,
+			  struct proto_event *events)
 {
 	const struct room_member *heir = NULL;
 	size_t count = 0;
@@ -240,6 +251,7 @@ void members_leave(struct hosted *hosted, struct job *job, const struct session 
 	} else if (!is_inside(member->role)) {
 		repeat_note(hosted, job, member);
 	} else {
-		write_submit(hosted, job, session, events, draft_leave(&hosted->room, session, events), NULL);
+		write_submit(hosted, job, session, events,
+			     draft_leave(&hosted->room, session, events), NULL);
 	}
 }

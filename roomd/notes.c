@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * A queue in the order of what is due. Notes are idempotent (the log ignores a seq that it knows), so
- * every doubt is solved by sending again. A job that asked for one is not kept waiting past its deadline.
+ * A queue in the order of what is due. Notes are idempotent (the log ignores a seq that it knows),
+ * so every doubt is solved by sending again. A job that asked for one is not kept waiting past its
+ * deadline.
  */
 
 #include "roomd/notes.h"
@@ -114,7 +115,8 @@ static void on_noted(void *context, int result, const struct proto_message *answ
 		return;
 	}
 	errand->due_ms = roomd_now_ms(notes->roomd) + errand->wait_ms;
-	errand->wait_ms = errand->wait_ms * 2 < NOTES_RETRY_MS_MAX ? errand->wait_ms * 2 : NOTES_RETRY_MS_MAX;
+	errand->wait_ms = errand->wait_ms * 2 < NOTES_RETRY_MS_MAX ? errand->wait_ms * 2
+								   : NOTES_RETRY_MS_MAX;
 }
 
 static void send_errand(struct errand *errand)
@@ -122,8 +124,8 @@ static void send_errand(struct errand *errand)
 	const struct bus_call_options options = {.timeout_ms = NOTES_TIMEOUT_MS};
 	struct notes *notes = errand->notes;
 	const struct note *note = &errand->note;
-	const struct slot_owner *owner =
-		slot_map_owner(membership_slots(notes->roomd->membership), proto_id_slot(&note->user));
+	const struct slot_owner *owner = slot_map_owner(membership_slots(notes->roomd->membership),
+							proto_id_slot(&note->user));
 	struct bus_link *link = owner ? peer_link(notes, owner->address) : NULL;
 	struct proto_personal_note body = {
 		.room = note->user,
@@ -140,7 +142,8 @@ static void send_errand(struct errand *errand)
 	}
 	errand->flying = true;
 	notes->flying++;
-	calls_make(notes->roomd->calls, link, PROTO_PERSONAL_NOTE, &body, &options, on_noted, errand);
+	calls_make(notes->roomd->calls, link, PROTO_PERSONAL_NOTE, &body, &options, on_noted,
+		   errand);
 }
 
 void notes_add(struct notes *notes, const struct note *note, struct job *job)
@@ -174,16 +177,20 @@ void notes_tick(struct notes *notes)
 	struct errand *errand;
 	struct errand *next;
 
-	DL_FOREACH_SAFE(notes->errands, errand, next) {
-		if (errand->job && errand->job->request && bus_request_time_left_ms(errand->job->request) == 0) {
-			bus_refuse(errand->job->request, PROTO_E_TIMEOUT, "the personal log did not answer");
+	DL_FOREACH_SAFE(notes->errands, errand, next)
+	{
+		if (errand->job && errand->job->request &&
+		    bus_request_time_left_ms(errand->job->request) == 0) {
+			bus_refuse(errand->job->request, PROTO_E_TIMEOUT,
+				   "the personal log did not answer");
 			errand->job->request = NULL;
 		}
 		if (errand->flying) {
 			continue;
 		}
 		if (now - errand->began_ms > NOTES_GIVE_UP_MS) {
-			log_warn("note_given_up", LOG_ID("user", &errand->note.user), LOG_ID("room", &errand->note.room));
+			log_warn("note_given_up", LOG_ID("user", &errand->note.user),
+				 LOG_ID("room", &errand->note.room));
 			errand_end(errand);
 		} else if (now >= errand->due_ms && notes->flying < NOTES_FLYING_MAX) {
 			send_errand(errand);

@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * Notes to personal logs: a room tells its members' logs what changed for them. Each goes to the owner of
- * the slot of the user's id, itself included, and is repeated until that one has it on disk.
+ * Notes to personal logs: a room tells its members' logs what changed for them. Each goes to the
+ * owner of the slot of the user's id, itself included, and is repeated until that one has it on
+ * disk.
  */
 
 #include "roomd/hosted.h"

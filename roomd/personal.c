@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * Personal logs: rooms whose id is a user's. They exist without being made, hold `joined` and `read` events
- * alone, and are written by roomd on behalf of rooms (notes) and of the user (read marks). Every event of
- * one is state, so one is in flight at a time; read marks that come meanwhile become one.
+ * Personal logs: rooms whose id is a user's. They exist without being made, hold `joined` and
+ * `read` events alone, and are written by roomd on behalf of rooms (notes) and of the user (read
+ * marks). Every event of one is state, so one is in flight at a time; read marks that come
+ * meanwhile become one.
  */
 
 #include "roomd/daemon.h"
@@ -30,7 +31,8 @@ void personal_note(struct hosted *hosted, struct job *job, const struct session 
 	};
 
 	(void)session;
-	if (hosted->room.kind != PROTO_ROOM_KIND_PERSONAL && hosted->room.kind != PROTO_room_kind_absent) {
+	if (hosted->room.kind != PROTO_ROOM_KIND_PERSONAL &&
+	    hosted->room.kind != PROTO_room_kind_absent) {
 		job_refuse(job, PROTO_E_NOT_FOUND, NULL);
 	} else if (is_noted(marks_find(&hosted->room.marks, &body->subject), body)) {
 		job_reply(job, PROTO_OK, NULL);
@@ -60,7 +62,8 @@ void personal_read(struct hosted *hosted, struct job *job, const struct session 
 	}
 }
 
-static void fill_info(struct roomd *roomd, const struct mark *mark, struct proto_room_info *ret_info)
+static void fill_info(struct roomd *roomd, const struct mark *mark,
+		      struct proto_room_info *ret_info)
 {
 	const struct hosted *hosted = hosted_find(roomd, &mark->subject);
 
@@ -87,7 +90,8 @@ void personal_mine(struct hosted *hosted, struct job *job, const struct session 
 	struct proto_rooms rooms = {.rooms = {infos, 0}};
 
 	(void)session;
-	rooms.rooms.count = marks_page(&hosted->room.marks, &body->after, marks, PROTO_PAGE_MAX, &rooms.more);
+	rooms.rooms.count = marks_page(&hosted->room.marks, &body->after, marks, PROTO_PAGE_MAX,
+				       &rooms.more);
 	for (size_t i = 0; i < rooms.rooms.count; i++) {
 		fill_info(hosted->roomd, marks[i], &infos[i]);
 	}

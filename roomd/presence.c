@@ -24,11 +24,13 @@ void presence_deinit(struct presence *presence)
 	struct presence_person *person;
 	struct presence_person *next_person;
 
-	HASH_ITER(hh, presence->places, place, next_place) {
+	HASH_ITER(hh, presence->places, place, next_place)
+	{
 		HASH_DEL(presence->places, place);
 		free(place);
 	}
-	HASH_ITER(hh, presence->persons, person, next_person) {
+	HASH_ITER(hh, presence->persons, person, next_person)
+	{
 		HASH_DEL(presence->persons, person);
 		free(person);
 	}
@@ -39,7 +41,8 @@ size_t presence_count(const struct presence *presence)
 	return HASH_COUNT(presence->persons);
 }
 
-const struct presence_person *presence_find(const struct presence *presence, const struct proto_id *user)
+const struct presence_person *presence_find(const struct presence *presence,
+					    const struct proto_id *user)
 {
 	struct presence_person *person;
 
@@ -47,7 +50,8 @@ const struct presence_person *presence_find(const struct presence *presence, con
 	return person;
 }
 
-static struct presence_place *place_find(const struct presence *presence, uint64_t peer, const struct proto_id *user)
+static struct presence_place *place_find(const struct presence *presence, uint64_t peer,
+					 const struct proto_id *user)
 {
 	struct place_key key = {peer, *user};
 	struct presence_place *place;
@@ -56,7 +60,8 @@ static struct presence_place *place_find(const struct presence *presence, uint64
 	return place;
 }
 
-static struct presence_person *person_get(struct presence *presence, const struct proto_id *user, const char *name)
+static struct presence_person *person_get(struct presence *presence, const struct proto_id *user,
+					  const char *name)
 {
 	struct presence_person *person;
 
@@ -73,8 +78,8 @@ static struct presence_person *person_get(struct presence *presence, const struc
 	return person;
 }
 
-enum presence_change presence_enter(struct presence *presence, uint64_t peer, const struct proto_id *user,
-				    const char *name, uint64_t now_ms)
+enum presence_change presence_enter(struct presence *presence, uint64_t peer,
+				    const struct proto_id *user, const char *name, uint64_t now_ms)
 {
 	struct presence_place *place = place_find(presence, peer, user);
 	struct presence_person *person;
@@ -100,7 +105,8 @@ enum presence_change presence_enter(struct presence *presence, uint64_t peer, co
 	return person->places++ == 0 ? PRESENCE_CAME : PRESENCE_SAME;
 }
 
-static bool place_drop(struct presence *presence, struct presence_place *place, struct presence_person *ret_person)
+static bool place_drop(struct presence *presence, struct presence_place *place,
+		       struct presence_person *ret_person)
 {
 	struct presence_person *person;
 	bool went;
@@ -117,7 +123,8 @@ static bool place_drop(struct presence *presence, struct presence_place *place, 
 	return went;
 }
 
-enum presence_change presence_leave(struct presence *presence, uint64_t peer, const struct proto_id *user)
+enum presence_change presence_leave(struct presence *presence, uint64_t peer,
+				    const struct proto_id *user)
 {
 	struct presence_place *place = place_find(presence, peer, user);
 	struct presence_person person;
@@ -128,7 +135,8 @@ enum presence_change presence_leave(struct presence *presence, uint64_t peer, co
 	return place_drop(presence, place, &person) ? PRESENCE_WENT : PRESENCE_SAME;
 }
 
-bool presence_expire(struct presence *presence, uint64_t now_ms, struct presence_person *ret_person, bool *ret_went)
+bool presence_expire(struct presence *presence, uint64_t now_ms, struct presence_person *ret_person,
+		     bool *ret_went)
 {
 	struct presence_place *oldest = presence->places;
 

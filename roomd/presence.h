@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * Who has a room open. A place is a user on a connection (a gateway says it once for all of a user's
- * sockets); a person is here as long as one place is. Never stored; a place is forgotten unless repeated.
+ * Who has a room open. A place is a user on a connection (a gateway says it once for all of a
+ * user's sockets); a person is here as long as one place is. Never stored; a place is forgotten
+ * unless repeated.
  */
 
 #include <stdbool.h>
@@ -36,12 +37,15 @@ enum presence_change {
 
 void presence_deinit(struct presence *presence);
 size_t presence_count(const struct presence *presence); /* persons */
-const struct presence_person *presence_find(const struct presence *presence, const struct proto_id *user);
-enum presence_change presence_enter(struct presence *presence, uint64_t peer, const struct proto_id *user,
-				    const char *name, uint64_t now_ms);
-enum presence_change presence_leave(struct presence *presence, uint64_t peer, const struct proto_id *user);
+const struct presence_person *presence_find(const struct presence *presence,
+					    const struct proto_id *user);
+enum presence_change presence_enter(struct presence *presence, uint64_t peer,
+				    const struct proto_id *user, const char *name, uint64_t now_ms);
+enum presence_change presence_leave(struct presence *presence, uint64_t peer,
+				    const struct proto_id *user);
 /*
- * Forget one place that was not repeated. Returns whether there was one; `ret_went` tells whether the person,
- * copied to `ret_person`, went with it. Call until it returns false.
+ * Forget one place that was not repeated. Returns whether there was one; `ret_went` tells whether
+ * the person, copied to `ret_person`, went with it. Call until it returns false.
  */
-bool presence_expire(struct presence *presence, uint64_t now_ms, struct presence_person *ret_person, bool *ret_went);
+bool presence_expire(struct presence *presence, uint64_t now_ms, struct presence_person *ret_person,
+		     bool *ret_went);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* Reading: where a room stands, its pages, its events, its members. Nothing here shows what is not committed. */
+/*
+ * Reading: where a room stands, its pages, its events, its members. Nothing here shows what is not
+ * committed.
+ */
 
 #include <stdlib.h>
 #include "roomd/daemon.h"
@@ -72,8 +75,9 @@ static void relay_send(struct relay *relay);
 
 static bool may_help_elsewhere(int result)
 {
-	return result == PROTO_E_TIMEOUT || result == PROTO_E_UNAVAILABLE || result == PROTO_E_BUSY ||
-	       result == PROTO_E_STORAGE_FAILED || result == PROTO_E_DAMAGED;
+	return result == PROTO_E_TIMEOUT || result == PROTO_E_UNAVAILABLE ||
+	       result == PROTO_E_BUSY || result == PROTO_E_STORAGE_FAILED ||
+	       result == PROTO_E_DAMAGED;
 }
 
 static void on_page(void *context, int result, const struct proto_message *answer)
@@ -84,7 +88,8 @@ static void on_page(void *context, int result, const struct proto_message *answe
 
 	if (!ours) {
 		job_refuse(relay->job, PROTO_E_NOT_OWNER, NULL);
-	} else if (may_help_elsewhere(result) && ++relay->attempt < segment_spec(segment)->member_count) {
+	} else if (may_help_elsewhere(result) &&
+		   ++relay->attempt < segment_spec(segment)->member_count) {
 		relay_send(relay);
 		return;
 	} else {
@@ -95,8 +100,8 @@ static void on_page(void *context, int result, const struct proto_message *answe
 
 static void relay_send(struct relay *relay)
 {
-	stores_call(relay->job->roomd->stores, hosted_store(relay->slot, relay->attempt), relay->type, &relay->body,
-		    on_page, relay);
+	stores_call(relay->job->roomd->stores, hosted_store(relay->slot, relay->attempt),
+		    relay->type, &relay->body, on_page, relay);
 }
 
 static struct relay *relay_new(struct hosted *hosted, struct job *job, enum proto_type type)
@@ -146,14 +151,18 @@ void reads_history(struct hosted *hosted, struct job *job, const struct session 
 
 /* --- events --- */
 
-static void events_from_tail(const struct hosted *hosted, struct job *job, uint64_t after, uint64_t limit)
+static void events_from_tail(const struct hosted *hosted, struct job *job, uint64_t after,
+			     uint64_t limit)
 {
 	struct proto_event events[PROTO_PAGE_MAX];
-	struct proto_room_range range = {.room = hosted->room.id, .seq = hosted->room.committed, .events = {events, 0}};
+	struct proto_room_range range = {
+		.room = hosted->room.id, .seq = hosted->room.committed, .events = {events, 0}};
 	size_t bytes = 0;
 
-	for (uint64_t seq = after + 1; seq <= hosted->room.committed && range.events.count < limit; seq++) {
-		const struct proto_event *event = tail_get(&hosted->room.tail, &hosted->roomd->tail, seq);
+	for (uint64_t seq = after + 1; seq <= hosted->room.committed && range.events.count < limit;
+	     seq++) {
+		const struct proto_event *event = tail_get(&hosted->room.tail, &hosted->roomd->tail,
+							   seq);
 
 		bytes += event_bytes(event);
 		if (range.events.count > 0 && bytes > PROTO_PAGE_BYTES_MAX) {
@@ -181,8 +190,10 @@ void reads_events(struct hosted *hosted, struct job *job, const struct session *
 	}
 	relay = relay_new(hosted, job, PROTO_EVENTS_READ);
 	if (relay) {
-		relay->body.events = (struct proto_events_read){
-			.room = hosted->room.id, .after = body->after, .limit = limit, .lac = hosted_lac(hosted)};
+		relay->body.events = (struct proto_events_read){.room = hosted->room.id,
+								.after = body->after,
+								.limit = limit,
+								.lac = hosted_lac(hosted)};
 		relay_send(relay);
 	}
 }
@@ -196,7 +207,9 @@ static int by_name(const void *a, const void *b)
 	size_t size = left->name.size < right->name.size ? left->name.size : right->name.size;
 	int order = size > 0 ? memcmp(left->name.data, right->name.data, size) : 0;
 
-	return order != 0 ? order : (left->name.size > right->name.size) - (left->name.size < right->name.size);
+	return order != 0 ? order
+			  : (left->name.size > right->name.size) -
+				    (left->name.size < right->name.size);
 }
 
 static size_t collect_members(const struct room *room, struct proto_member *rows)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * Reading and writing a slot's record. Segments stand in the order of their lsns and touch each other;
- * only the last may be unsealed. What the registry sends is checked for that, because a take-over from
- * a record that has holes would lose entries.
+ * Reading and writing a slot's record. Segments stand in the order of their lsns and touch each
+ * other; only the last may be unsealed. What the registry sends is checked for that, because a
+ * take-over from a record that has holes would lose entries.
  */
 
 #include "roomd/record.h"
@@ -22,8 +22,8 @@ static int segment_read(const struct proto_segment *from, struct record_segment 
 		.member_count = from->members.count,
 	};
 
-	if (from->members.count == 0 || from->members.count > PROTO_MEMBERS_MAX || from->first == 0 ||
-	    (from->sealed && from->last + 1 < from->first)) {
+	if (from->members.count == 0 || from->members.count > PROTO_MEMBERS_MAX ||
+	    from->first == 0 || (from->sealed && from->last + 1 < from->first)) {
 		return PROTO_E_BAD_VALUE;
 	}
 	if (chain_read(from->last_hash, &segment.last_hash) != 0) {
@@ -44,7 +44,8 @@ static int segments_read(const struct proto_list_segment *from, struct record_se
 		if (r != 0) {
 			return r;
 		}
-		if (i > 0 && (!segments[i - 1].sealed || segments[i].first != segments[i - 1].last + 1)) {
+		if (i > 0 &&
+		    (!segments[i - 1].sealed || segments[i].first != segments[i - 1].last + 1)) {
 			return PROTO_E_BAD_VALUE;
 		}
 	}
@@ -97,7 +98,8 @@ struct record_segment *record_last(const struct record *record)
 	return record->segment_count > 0 ? &record->segments[record->segment_count - 1] : NULL;
 }
 
-void record_claim(struct record *record, uint64_t epoch, const char *node, const struct proto_id *incarnation)
+void record_claim(struct record *record, uint64_t epoch, const char *node,
+		  const struct proto_id *incarnation)
 {
 	record->epoch = epoch;
 	record->incarnation = *incarnation;
@@ -117,7 +119,8 @@ static void merge_last(struct record *record)
 	struct record_segment *last = record_last(record);
 	struct record_segment *before = last - 1;
 
-	if (record->segment_count < 2 || !before->sealed || !last->sealed || !same_members(before, last)) {
+	if (record->segment_count < 2 || !before->sealed || !last->sealed ||
+	    !same_members(before, last)) {
 		return;
 	}
 	before->epoch = last->epoch;
@@ -181,7 +184,8 @@ static void segment_write(const struct record_segment *segment, struct proto_sto
 		.first = segment->first,
 		.sealed = segment->sealed,
 		.last = segment->sealed ? segment->last : 0,
-		.last_hash = segment->sealed ? chain_span(&segment->last_hash) : (struct proto_span){0},
+		.last_hash = segment->sealed ? chain_span(&segment->last_hash)
+					     : (struct proto_span){0},
 		.members = {refs, segment->member_count},
 	};
 }
@@ -199,19 +203,21 @@ int record_write(const struct record *record, struct record_wire *ret_wire)
 		}
 		refs = (struct proto_store_ref *)(segments + count);
 		for (size_t i = 0; i < count; i++) {
-			segment_write(&record->segments[i], refs + i * PROTO_MEMBERS_MAX, &segments[i]);
+			segment_write(&record->segments[i], refs + i * PROTO_MEMBERS_MAX,
+				      &segments[i]);
 		}
 	}
 	*ret_wire = (struct record_wire){
-		.record = {
-			.slot = record->slot,
-			.version = record->version,
-			.epoch = record->epoch,
-			.owner = proto_span(record->owner),
-			.incarnation = record->incarnation,
-			.state = record->state,
-			.segments = {segments, count},
-		},
+		.record =
+			{
+				.slot = record->slot,
+				.version = record->version,
+				.epoch = record->epoch,
+				.owner = proto_span(record->owner),
+				.incarnation = record->incarnation,
+				.state = record->state,
+				.segments = {segments, count},
+			},
 		.memory = segments,
 	};
 	return 0;

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The registry's record of a slot, as its owner holds it: who owns it, and where each part of its log
- * lies. Changed here by the two steps of a take-over alone, and written by compare-and-swap.
+ * The registry's record of a slot, as its owner holds it: who owns it, and where each part of its
+ * log lies. Changed here by the two steps of a take-over alone, and written by compare-and-swap.
  */
 
 #include "proto/proto.h"
@@ -39,11 +39,12 @@ void record_deinit(struct record *record);
 struct record_segment *record_last(const struct record *record);
 
 /* T1: the record that claims the slot. The version stays that which it replaces. */
-void record_claim(struct record *record, uint64_t epoch, const char *node, const struct proto_id *incarnation);
+void record_claim(struct record *record, uint64_t epoch, const char *node,
+		  const struct proto_id *incarnation);
 /*
- * T5: seal the last segment at `last` and add the one that begins behind it, on `members`. An empty one is
- * dropped; adjacent ones on the same stores become one. Returns 0, -ENOMEM, or PROTO_E_LIMIT when the
- * slot has too many segments.
+ * T5: seal the last segment at `last` and add the one that begins behind it, on `members`. An
+ * empty one is dropped; adjacent ones on the same stores become one. Returns 0, -ENOMEM, or
+ * PROTO_E_LIMIT when the slot has too many segments.
  */
 int record_install(struct record *record, uint64_t last, const struct chain_hash *last_hash,
 		   const struct proto_id *members, size_t member_count);

@@ -1,19 +1,28 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * The rights tables. A room that the asker may not know of gives the same answer as none: `not_found`.
- * A banned person was told so, and gets `banned` everywhere. Nobody writes into a personal log but roomd.
+ * The rights tables. A room that the asker may not know of gives the same answer as none:
+ * `not_found`. A banned person was told so, and gets `banned` everywhere. Nobody writes into a
+ * personal log but roomd.
  */
 
 #include "roomd/rights.h"
 
-enum group { STRANGER, OWNER, ADMIN, MEMBER, BANNED, GROUPS };
+enum group {
+	STRANGER,
+	OWNER,
+	ADMIN,
+	MEMBER,
+	BANNED,
+	GROUPS
+};
 
 #define YES 0
 #define NO PROTO_E_FORBIDDEN
 #define HIDE PROTO_E_NOT_FOUND
 #define BAN PROTO_E_BANNED
 
+/* clang-format off */
 static const int rights[][RIGHTS_ACTIONS][GROUPS] = {
 	[PROTO_ROOM_KIND_PUBLIC] = {
 		/*                   stranger owner admin member banned */
@@ -49,6 +58,7 @@ static const int rights[][RIGHTS_ACTIONS][GROUPS] = {
 		[RIGHTS_LEAVE] =    {HIDE,    NO,   HIDE, HIDE,  HIDE},
 	},
 };
+/* clang-format on */
 
 static enum group group_of(const struct room *room, const struct proto_id *user)
 {
@@ -80,7 +90,8 @@ int rights_check(const struct room *room, enum rights_action action, const struc
 /* What the owner alone may do: make and unmake owners and administrators. */
 static bool needs_owner(enum group subject, enum proto_role role)
 {
-	return subject == OWNER || subject == ADMIN || role == PROTO_ROLE_OWNER || role == PROTO_ROLE_ADMIN;
+	return subject == OWNER || subject == ADMIN || role == PROTO_ROLE_OWNER ||
+	       role == PROTO_ROLE_ADMIN;
 }
 
 static int check_stranger(const struct room *room, enum group subject, enum proto_role role)
@@ -91,14 +102,15 @@ static int check_stranger(const struct room *room, enum group subject, enum prot
 	if (role == PROTO_ROLE_NONE) {
 		return subject == BANNED ? 0 : PROTO_E_NOT_FOUND; /* none lifts a ban */
 	}
-	if (subject == BANNED || room->kind != PROTO_ROOM_KIND_PRIVATE || role != PROTO_ROLE_MEMBER) {
+	if (subject == BANNED || room->kind != PROTO_ROOM_KIND_PRIVATE ||
+	    role != PROTO_ROLE_MEMBER) {
 		return PROTO_E_FORBIDDEN; /* to public rooms people come by themselves */
 	}
 	return room_is_full(room) ? PROTO_E_ROOM_FULL : 0;
 }
 
-int rights_check_role(const struct room *room, const struct proto_id *user, const struct proto_id *subject,
-		      enum proto_role role)
+int rights_check_role(const struct room *room, const struct proto_id *user,
+		      const struct proto_id *subject, enum proto_role role)
 {
 	enum group theirs = group_of(room, subject);
 	int r = rights_check(room, RIGHTS_SET, user);

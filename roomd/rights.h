@@ -15,8 +15,11 @@ enum rights_action {
 	RIGHTS_ACTIONS,
 };
 
-/* Returns 0, or PROTO_E_NOT_FOUND (also for what the user may not know of), PROTO_E_FORBIDDEN, PROTO_E_BANNED. */
+/*
+ * Returns 0, or PROTO_E_NOT_FOUND (also for what the user may not know of), PROTO_E_FORBIDDEN,
+ * PROTO_E_BANNED.
+ */
 int rights_check(const struct room *room, enum rights_action action, const struct proto_id *user);
 /* May `user` give `subject` the role? Returns 0, the above, or PROTO_E_ROOM_FULL. */
-int rights_check_role(const struct room *room, const struct proto_id *user, const struct proto_id *subject,
-		      enum proto_role role);
+int rights_check_role(const struct room *room, const struct proto_id *user,
+		      const struct proto_id *subject, enum proto_role role);

@@ -17,7 +17,8 @@ void room_deinit(struct room *room, const struct tail_limits *limits)
 	struct room_member *member;
 	struct room_member *next;
 
-	HASH_ITER(hh, room->members, member, next) {
+	HASH_ITER(hh, room->members, member, next)
+	{
 		HASH_DEL(room->members, member);
 		free(member);
 	}

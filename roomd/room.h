@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * A room's committed state: what it is, who is in it, where it stands. Built from the latest state events
- * and changed by each event as it is committed; nothing in flight shows here but `assigned`.
+ * A room's committed state: what it is, who is in it, where it stands. Built from the latest state
+ * events and changed by each event as it is committed; nothing in flight shows here but
+ * `assigned`.
  */
 
 #include <uthash.h>
@@ -44,8 +45,8 @@ void room_init(struct room *room, const struct proto_id *id);
 void room_deinit(struct room *room, const struct tail_limits *limits);
 
 /*
- * Change the state by a committed event, or by a latest one of storage. A member's event that is older than
- * what is known changes nothing. Returns 0 or -ENOMEM.
+ * Change the state by a committed event, or by a latest one of storage. A member's event that is
+ * older than what is known changes nothing. Returns 0 or -ENOMEM.
  */
 int room_apply(struct room *room, const struct proto_event *event);
 
@@ -56,7 +57,10 @@ enum proto_role room_role(const struct room *room, const struct proto_id *user);
 bool room_has_member(const struct room *room, const struct proto_id *user);
 bool room_is_full(const struct room *room);
 size_t room_owners(const struct room *room);
-/* Who becomes the owner when `user`, the last one, leaves: the oldest admin, else the oldest member; or NULL. */
+/*
+ * Who becomes the owner when `user`, the last one, leaves: the oldest admin, else the oldest
+ * member; or NULL.
+ */
 const struct room_member *room_heir(const struct room *room, const struct proto_id *user);
 /* The name that `user` sees: that of the other person in a direct room. */
 const char *room_label_for(const struct room *room, const struct proto_id *user);

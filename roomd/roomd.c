@@ -3,28 +3,32 @@
 /*
  * roomd: owner of slots.
  *
- * Purpose. It decides who may do what in the rooms of its slots, gives every event its seq, has it written
- * by storaged, and publishes it once it is committed. It keeps nothing on disk: all that it knows comes from
- * the registry (which slots) and from storaged (what is in them).
+ * Purpose. It decides who may do what in the rooms of its slots, gives every event its seq, has it
+ * written by storaged, and publishes it once it is committed. It keeps nothing on disk: all that
+ * it knows comes from the registry (which slots) and from storaged (what is in them).
  *
- * Requests. All messages with AT = ROOM or PERSONAL in proto/messages.h; see the table `actions`. A person
- * first opens a session on the connection, by its token; services need none for personal_note.
+ * Requests. All messages with AT = ROOM or PERSONAL in proto/messages.h; see the table `actions`.
+ * A person first opens a session on the connection, by its token; services need none for
+ * personal_note.
  *
- * Files. takeover.c, slot.c, record.c, segment.c, chain.c: the slots and their log. hosted.c, job.c, write.c:
- * rooms in memory, requests, commits. writes.c, members.c, reads.c, here.c, personal.c: what each request
- * does. room.c, rights.c, dedupe.c, tail.c, marks.c, presence.c, session.c, event.c: nouns. notes.c,
- * directory.c: telling others. calls.c, stores.c: links.
+ * Files. takeover.c, slot.c, record.c, segment.c, chain.c: the slots and their log. hosted.c,
+ * job.c, write.c: rooms in memory, requests, commits. writes.c, members.c, reads.c, here.c,
+ * personal.c: what each request does. room.c, rights.c, dedupe.c, tail.c, marks.c, presence.c,
+ * session.c, event.c: nouns. notes.c, directory.c: telling others. calls.c, stores.c: links.
  *
- * Limits. Rooms in memory, writes in flight and requests waiting for a room: settings; entries and bytes in
- * flight of a slot: segment.h; sessions: session.h. Past a limit the answer is `busy`, before a seq is given.
+ * Limits. Rooms in memory, writes in flight and requests waiting for a room: settings; entries and
+ * bytes in flight of a slot: segment.h; sessions: session.h. Past a limit the answer is `busy`,
+ * before a seq is given.
  *
- * Security. Requests name a session that was opened on their connection by a token of the registry; rights are
- * checked here whatever a gateway checked. The bus refuses other than local addresses while there are no keys.
+ * Security. Requests name a session that was opened on their connection by a token of the
+ * registry; rights are checked here whatever a gateway checked. The bus refuses other than local
+ * addresses while there are no keys.
  *
- * When things fail. Storage away: appends are repeated; after SEGMENT_STALL_MS the slot is taken over anew, and
- * what was in flight has an unknown outcome: clients send it again under its cmid. Registry away: slots that
- * are open go on until the lease runs out, then reads and writes are refused as not_owner. Killed: the next owner
- * seals the segments and reads state back; nothing that was answered is lost.
+ * When things fail. Storage away: appends are repeated; after SEGMENT_STALL_MS the slot is taken
+ * over anew, and what was in flight has an unknown outcome: clients send it again under its cmid.
+ * Registry away: slots that are open go on until the lease runs out, then reads and writes are
+ * refused as not_owner. Killed: the next owner seals the segments and reads state back; nothing
+ * that was answered is lost.
  */
 
 #include "roomd/roomd.h"
@@ -50,8 +54,11 @@ struct roomd_probe {
 
 /* --- requests --- */
 
-#define ACTION(NAME, name, writes, run) \
-	{PROTO_##NAME, offsetof(struct proto_##name, session), offsetof(struct proto_##name, room), writes, false, run}
+#define ACTION(NAME, name, writes, run)                                         \
+	{                                                                       \
+		PROTO_##NAME, offsetof(struct proto_##name, session),           \
+			offsetof(struct proto_##name, room), writes, false, run \
+	}
 
 static const struct action actions[] = {
 	ACTION(ROOM_CREATE, room_create, true, members_create),
@@ -69,13 +76,17 @@ static const struct action actions[] = {
 	ACTION(ROOM_MEMBERS, room_members, false, reads_members),
 	ACTION(ROOM_TYPING, room_typing, false, here_typing),
 	ACTION(ROOM_PRESENCE, room_presence, false, here_presence),
-	{PROTO_ROOM_READ, offsetof(struct proto_room_read, session), ACTION_PERSONAL, false, false, personal_read},
-	{PROTO_ROOMS_MINE, offsetof(struct proto_rooms_mine, session), ACTION_PERSONAL, false, false, personal_mine},
-	{PROTO_PERSONAL_NOTE, 0, offsetof(struct proto_personal_note, room), true, true, personal_note},
+	{PROTO_ROOM_READ, offsetof(struct proto_room_read, session), ACTION_PERSONAL, false, false,
+	 personal_read},
+	{PROTO_ROOMS_MINE, offsetof(struct proto_rooms_mine, session), ACTION_PERSONAL, false,
+	 false, personal_mine},
+	{PROTO_PERSONAL_NOTE, 0, offsetof(struct proto_personal_note, room), true, true,
+	 personal_note},
 };
 #define ACTIONS (sizeof(actions) / sizeof(actions[0]))
 
-static void on_request(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_request(void *context, struct bus_request *request,
+		       const struct proto_message *message)
 {
 	struct roomd *roomd = context;
 	struct job *job;
@@ -120,7 +131,8 @@ static int verify(struct roomd *roomd, struct proto_span token, struct session *
 	return 0;
 }
 
-static void on_session_open(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_session_open(void *context, struct bus_request *request,
+			    const struct proto_message *message)
 {
 	struct roomd *roomd = context;
 	struct session session;
@@ -139,11 +151,13 @@ static void on_session_open(void *context, struct bus_request *request, const st
 	bus_reply(request, PROTO_SESSION_OPENED, &opened);
 }
 
-static void on_session_close(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_session_close(void *context, struct bus_request *request,
+			     const struct proto_message *message)
 {
 	struct roomd *roomd = context;
 
-	sessions_close(roomd->sessions, bus_request_peer(request), &PROTO_BODY(message, session_close)->session);
+	sessions_close(roomd->sessions, bus_request_peer(request),
+		       &PROTO_BODY(message, session_close)->session);
 	bus_ok(request);
 }
 
@@ -151,7 +165,8 @@ struct slot *roomd_slot(struct roomd *roomd, unsigned int number)
 {
 	struct slot *slot = takeover_slot(roomd->takeover, number);
 
-	if (slot->phase != SLOT_OPEN || roomd->stopping || !membership_has_lease(roomd->membership)) {
+	if (slot->phase != SLOT_OPEN || roomd->stopping ||
+	    !membership_has_lease(roomd->membership)) {
 		return NULL;
 	}
 	return slot;
@@ -162,7 +177,8 @@ struct slot *roomd_slot(struct roomd *roomd, unsigned int number)
 static void on_opened(void *context, struct slot *slot)
 {
 	(void)context;
-	log_debug("slot_open", LOG_NUMBER("slot", slot->number), LOG_NUMBER("epoch", segment_epoch(slot->segment)),
+	log_debug("slot_open", LOG_NUMBER("slot", slot->number),
+		  LOG_NUMBER("epoch", segment_epoch(slot->segment)),
 		  LOG_NUMBER("lsn", segment_next(slot->segment)));
 }
 
@@ -170,7 +186,8 @@ static void on_dropped(void *context, struct slot *slot, int error)
 {
 	struct roomd *roomd = context;
 
-	log_warn("slot_dropped", LOG_NUMBER("slot", slot->number), LOG_TEXT("why", proto_error_info((enum proto_code)error)->code));
+	log_warn("slot_dropped", LOG_NUMBER("slot", slot->number),
+		 LOG_TEXT("why", proto_error_info((enum proto_code)error)->code));
 	hosted_drop_slot(roomd, slot, error);
 	takeover_assignment(roomd->takeover);
 }
@@ -284,22 +301,23 @@ static uint32_t env_random(void *context)
 	return (uint32_t)random();
 }
 
-static void env_store(void *context, const struct proto_id *store, enum proto_type type, const void *body,
-		      env_answer_fn on_answer, void *answer_context)
+static void env_store(void *context, const struct proto_id *store, enum proto_type type,
+		      const void *body, env_answer_fn on_answer, void *answer_context)
 {
 	struct roomd *roomd = context;
 
 	stores_call(roomd->stores, store, type, body, on_answer, answer_context);
 }
 
-static void env_registry(void *context, enum proto_type type, const void *body, env_answer_fn on_answer,
-			 void *answer_context)
+static void env_registry(void *context, enum proto_type type, const void *body,
+			 env_answer_fn on_answer, void *answer_context)
 {
-	const struct bus_call_options options = {.timeout_ms = REGISTRY_TIMEOUT_MS, .retry_ms = REGISTRY_RETRY_MS};
+	const struct bus_call_options options = {.timeout_ms = REGISTRY_TIMEOUT_MS,
+						 .retry_ms = REGISTRY_RETRY_MS};
 	struct roomd *roomd = context;
 
-	calls_make(roomd->calls, membership_registry(roomd->membership), type, body, &options, on_answer,
-		   answer_context);
+	calls_make(roomd->calls, membership_registry(roomd->membership), type, body, &options,
+		   on_answer, answer_context);
 }
 
 static void look_ready(struct roomd *roomd)
@@ -310,7 +328,8 @@ static void look_ready(struct roomd *roomd)
 	if (!roomd->ready && roomd->welcomed && some && takeover_is_complete(roomd->takeover) &&
 	    membership_has_lease(roomd->membership)) {
 		roomd->ready = true;
-		log_info("slots_open", LOG_NUMBER("slots", takeover_count(roomd->takeover, SLOT_OPEN)),
+		log_info("slots_open",
+			 LOG_NUMBER("slots", takeover_count(roomd->takeover, SLOT_OPEN)),
 			 LOG_NUMBER("ms", roomd_now_ms(roomd) - roomd->welcomed_ms));
 		service_ready(roomd->service);
 	}
@@ -332,7 +351,8 @@ static void stop_step(struct roomd *roomd)
 
 		if (slot->phase == SLOT_OPEN) {
 			segment_release(slot->segment);
-			done = done && segment_pending(slot->segment) == 0 && segment_is_released(slot->segment);
+			done = done && segment_pending(slot->segment) == 0 &&
+			       segment_is_released(slot->segment);
 		}
 	}
 	if ((done || late) && !roomd->leaving) {
@@ -398,16 +418,20 @@ static int start_probes(struct roomd *roomd)
 	}
 	for (unsigned int i = 0; i < SLOT_PHASES; i++) {
 		roomd->probes[i] = (struct roomd_probe){roomd, (enum slot_phase)i};
-		snprintf(labels, sizeof(labels), "state=\"%s\"", slot_phase_name((enum slot_phase)i));
-		r = metrics_probe(metrics, "districhat_roomd_slots", "Slots by state of their take-over", labels,
-				  probe_slots, &roomd->probes[i]);
+		snprintf(labels, sizeof(labels), "state=\"%s\"",
+			 slot_phase_name((enum slot_phase)i));
+		r = metrics_probe(metrics, "districhat_roomd_slots",
+				  "Slots by state of their take-over", labels, probe_slots,
+				  &roomd->probes[i]);
 		if (r != 0) {
 			return r;
 		}
 	}
-	r = metrics_probe(metrics, "districhat_roomd_rooms", "Rooms in memory", NULL, probe_rooms, roomd);
-	return r != 0 ? r : metrics_probe(metrics, "districhat_roomd_sessions", "Sessions open on connections", NULL,
-					  probe_sessions, roomd);
+	r = metrics_probe(metrics, "districhat_roomd_rooms", "Rooms in memory", NULL, probe_rooms,
+			  roomd);
+	return r != 0 ? r
+		      : metrics_probe(metrics, "districhat_roomd_sessions",
+				      "Sessions open on connections", NULL, probe_sessions, roomd);
 }
 
 static int start_metrics(struct roomd *roomd)
@@ -419,19 +443,22 @@ static int start_metrics(struct roomd *roomd)
 	} counters[] = {
 		{"districhat_roomd_requests_total", "Requests on rooms", &roomd->jobs},
 		{"districhat_roomd_appends_total", "Events that got a seq", &roomd->appends},
-		{"districhat_roomd_published_total", "Events committed and published", &roomd->published},
-		{"districhat_roomd_duplicates_total", "Retries answered by what was written before", &roomd->duplicates},
+		{"districhat_roomd_published_total", "Events committed and published",
+		 &roomd->published},
+		{"districhat_roomd_duplicates_total", "Retries answered by what was written before",
+		 &roomd->duplicates},
 	};
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < sizeof(counters) / sizeof(counters[0]); i++) {
-		r = metrics_counter(roomd->service->metrics, counters[i].name, counters[i].help, NULL, counters[i].metric);
+		r = metrics_counter(roomd->service->metrics, counters[i].name, counters[i].help,
+				    NULL, counters[i].metric);
 	}
 	if (r != 0) {
 		return r;
 	}
-	r = metrics_histogram(roomd->service->metrics, "districhat_roomd_commit_seconds", "Time from a seq to its commit",
-			      NULL, &roomd->commit_seconds);
+	r = metrics_histogram(roomd->service->metrics, "districhat_roomd_commit_seconds",
+			      "Time from a seq to its commit", NULL, &roomd->commit_seconds);
 	return r != 0 ? r : start_probes(roomd);
 }
 
@@ -439,15 +466,18 @@ static int start_nouns(struct roomd *roomd)
 {
 	static const struct slot_events events = {on_opened, on_dropped, on_committed};
 	const struct takeover_options options = {
-		.self = {.node = roomd->settings->service.name, .incarnation = roomd->service->incarnation},
+		.self = {.node = roomd->settings->service.name,
+			 .incarnation = roomd->service->incarnation},
 		.events = &events,
 		.stores = on_stores,
 		.context = roomd,
 	};
 	int r = calls_new(&roomd->calls);
 
-	roomd->env = (struct env){roomd, env_now_ms, env_wall_ms, env_random, env_store, env_registry};
-	roomd->tail = (struct tail_limits){roomd->settings->tail_events, roomd->settings->tail_bytes};
+	roomd->env = (struct env){roomd,      env_now_ms, env_wall_ms,
+				  env_random, env_store,  env_registry};
+	roomd->tail = (struct tail_limits){roomd->settings->tail_events,
+					   roomd->settings->tail_bytes};
 	if (r == 0) {
 		r = stores_new(roomd->service->bus, roomd->calls, &roomd->stores);
 	}
@@ -479,7 +509,8 @@ static int start_server(struct roomd *roomd)
 		log_error("bind_failed", LOG_TEXT("address", roomd->settings->feed), LOG_ERRNO(r));
 		return r;
 	}
-	r = bus_server_new(roomd->service->bus, roomd->settings->bind, routes, count, roomd, &roomd->server);
+	r = bus_server_new(roomd->service->bus, roomd->settings->bind, routes, count, roomd,
+			   &roomd->server);
 	if (r != 0) {
 		log_error("bind_failed", LOG_TEXT("address", roomd->settings->bind), LOG_ERRNO(r));
 	}
@@ -499,19 +530,21 @@ static int start_membership(struct roomd *roomd)
 	const struct service_settings *settings = &roomd->settings->service;
 	struct membership_options options = {
 		.registry = roomd->settings->registry,
-		.hello = {
-			.node = proto_span(settings->name),
-			.service = PROTO_SERVICE_ROOMD,
-			.incarnation = roomd->service->incarnation,
-			.address = proto_span(bus_server_address(roomd->server)),
-			.feed = proto_span(bus_publisher_address(roomd->publisher)),
-			.host = proto_span(settings->host),
-			.zone = proto_span(settings->zone),
-			.version = proto_span(DISTRICHAT_VERSION),
-		},
+		.hello =
+			{
+				.node = proto_span(settings->name),
+				.service = PROTO_SERVICE_ROOMD,
+				.incarnation = roomd->service->incarnation,
+				.address = proto_span(bus_server_address(roomd->server)),
+				.feed = proto_span(bus_publisher_address(roomd->publisher)),
+				.host = proto_span(settings->host),
+				.zone = proto_span(settings->zone),
+				.version = proto_span(DISTRICHAT_VERSION),
+			},
 	};
 
-	return membership_new(roomd->service->bus, roomd->service->loop, &options, &events, roomd, &roomd->membership);
+	return membership_new(roomd->service->bus, roomd->service->loop, &options, &events, roomd,
+			      &roomd->membership);
 }
 
 static int roomd_start(struct service *service, const void *settings, void **ret_daemon)
@@ -580,31 +613,32 @@ static void roomd_free(void *daemon)
 
 static const struct config_field fields[] = {
 	SERVICE_FIELDS(struct roomd_settings),
-	{"bind", CONFIG_TEXT, offsetof(struct roomd_settings, bind), "tcp://127.0.0.1:*", 1, PROTO_ADDRESS_BYTES_MAX,
-	 "ENDPOINT", "where requests are taken"},
-	{"feed", CONFIG_TEXT, offsetof(struct roomd_settings, feed), "tcp://127.0.0.1:*", 1, PROTO_ADDRESS_BYTES_MAX,
-	 "ENDPOINT", "where events are published"},
-	{"registry", CONFIG_TEXT, offsetof(struct roomd_settings, registry), NULL, 1, PROTO_ADDRESS_BYTES_MAX, "ENDPOINT",
-	 "address of the registry"},
-	{"rooms-max", CONFIG_NUMBER, offsetof(struct roomd_settings, rooms_max), "20000", 16, 10000000, "COUNT",
-	 "rooms in memory; idle ones make place for others"},
-	{"room-writes-max", CONFIG_NUMBER, offsetof(struct roomd_settings, room_writes_max), "1024", 4, 4096, "COUNT",
-	 "writes of one room on their way to storage; more are refused as busy"},
-	{"room-waiting-max", CONFIG_NUMBER, offsetof(struct roomd_settings, room_waiting_max), "4096", 16, 1000000, "COUNT",
-	 "requests that wait for one room; more are refused as busy"},
-	{"tail-events", CONFIG_NUMBER, offsetof(struct roomd_settings, tail_events), "256", 1, 65536, "COUNT",
-	 "recent events of a room kept in memory"},
-	{"tail-bytes", CONFIG_BYTES, offsetof(struct roomd_settings, tail_bytes), "256k", 1024, 1ULL << 30, "BYTES",
-	 "memory for the recent events of a room"},
+	{"bind", CONFIG_TEXT, offsetof(struct roomd_settings, bind), "tcp://127.0.0.1:*", 1,
+	 PROTO_ADDRESS_BYTES_MAX, "ENDPOINT", "where requests are taken"},
+	{"feed", CONFIG_TEXT, offsetof(struct roomd_settings, feed), "tcp://127.0.0.1:*", 1,
+	 PROTO_ADDRESS_BYTES_MAX, "ENDPOINT", "where events are published"},
+	{"registry", CONFIG_TEXT, offsetof(struct roomd_settings, registry), NULL, 1,
+	 PROTO_ADDRESS_BYTES_MAX, "ENDPOINT", "address of the registry"},
+	{"rooms-max", CONFIG_NUMBER, offsetof(struct roomd_settings, rooms_max), "20000", 16,
+	 10000000, "COUNT", "rooms in memory; idle ones make place for others"},
+	{"room-writes-max", CONFIG_NUMBER, offsetof(struct roomd_settings, room_writes_max), "1024",
+	 4, 4096, "COUNT", "writes of one room on their way to storage; more are refused as busy"},
+	{"room-waiting-max", CONFIG_NUMBER, offsetof(struct roomd_settings, room_waiting_max),
+	 "4096", 16, 1000000, "COUNT", "requests that wait for one room; more are refused as busy"},
+	{"tail-events", CONFIG_NUMBER, offsetof(struct roomd_settings, tail_events), "256", 1,
+	 65536, "COUNT", "recent events of a room kept in memory"},
+	{"tail-bytes", CONFIG_BYTES, offsetof(struct roomd_settings, tail_bytes), "256k", 1024,
+	 1ULL << 30, "BYTES", "memory for the recent events of a room"},
 };
 
 const struct service_spec roomd_spec = {
-	.config = {
-		.program = "roomd",
-		.summary = "owner of slots: rights, order, and publication of the events of rooms",
-		.fields = fields,
-		.field_count = sizeof(fields) / sizeof(fields[0]),
-	},
+	.config =
+		{
+			.program = "roomd",
+			.summary = "owner of slots: rights, order and publication of events",
+			.fields = fields,
+			.field_count = sizeof(fields) / sizeof(fields[0]),
+		},
 	.settings_size = sizeof(struct roomd_settings),
 	.start = roomd_start,
 	.stop = roomd_stop,

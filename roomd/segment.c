@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * A ring of entries, indexed by lsn, that each member reads at its own pace: that makes group commit,
- * repetition and a lagging replica one mechanism. Entries leave the ring when all members hold them, or
- * when a member lags too far; that one then counts as lost until the slot rolls.
+ * A ring of entries, indexed by lsn, that each member reads at its own pace: that makes group
+ * commit, repetition and a lagging replica one mechanism. Entries leave the ring when all members
+ * hold them, or when a member lags too far; that one then counts as lost until the slot rolls.
  *
  *   base ──── acked (slowest) ──── committed ──── acked (fastest) ──── next
  *
@@ -81,8 +81,8 @@ static void unref(struct segment *segment)
 	free(segment);
 }
 
-int segment_new(const struct env *env, const struct segment_spec *spec, const struct segment_events *events,
-		void *context, struct segment **ret_segment)
+int segment_new(const struct env *env, const struct segment_spec *spec,
+		const struct segment_events *events, void *context, struct segment **ret_segment)
 {
 	struct segment *segment = calloc(1, sizeof(*segment));
 
@@ -251,7 +251,8 @@ static void commit(struct segment *segment)
 
 static void on_appended(void *context, int result, const struct proto_message *answer);
 
-static size_t batch_build(const struct segment *segment, const struct member *member, struct proto_entry *entries)
+static size_t batch_build(const struct segment *segment, const struct member *member,
+			  struct proto_entry *entries)
 {
 	size_t bytes = 0;
 	size_t whole = 0; /* up to the end of a group */
@@ -279,8 +280,9 @@ static size_t batch_build(const struct segment *segment, const struct member *me
 static void send_batch(struct segment *segment, size_t index, const struct proto_list_entry *batch)
 {
 	struct member *member = &segment->members[index];
-	const struct chain_hash *prev =
-		member->acked < segment->base ? &segment->base_hash : &entry_at(segment, member->acked)->hash;
+	const struct chain_hash *prev = member->acked < segment->base
+						? &segment->base_hash
+						: &entry_at(segment, member->acked)->hash;
 	struct proto_append append = {
 		.slot = segment->spec.slot,
 		.epoch = segment->spec.epoch,
@@ -293,19 +295,21 @@ static void send_batch(struct segment *segment, size_t index, const struct proto
 	struct call *call = malloc(sizeof(*call));
 
 	if (!call) {
-		member->retry_ms = segment->env->now_ms(segment->env->context) + SEGMENT_RETRY_MS_MAX;
+		member->retry_ms = segment->env->now_ms(segment->env->context) +
+				   SEGMENT_RETRY_MS_MAX;
 		return;
 	}
 	*call = (struct call){segment, index, member->acked + batch->count, segment->lac};
 	segment->references++;
 	member->busy = true;
-	segment->env->store(segment->env->context, &segment->spec.members[index], PROTO_APPEND, &append, on_appended,
-			    call);
+	segment->env->store(segment->env->context, &segment->spec.members[index], PROTO_APPEND,
+			    &append, on_appended, call);
 }
 
 static void pump(struct segment *segment, size_t index)
 {
-	static struct proto_entry entries[PROTO_BATCH_MAX]; /* one thread; read before env->store() returns */
+	static struct proto_entry
+		entries[PROTO_BATCH_MAX]; /* one thread; read before env->store() returns */
 	struct member *member = &segment->members[index];
 	struct proto_list_entry batch = {entries, 0};
 
@@ -349,7 +353,8 @@ static uint64_t error_next(const struct proto_message *answer)
 	return answer ? PROTO_BODY(answer, error)->next : 0;
 }
 
-static void refused(struct segment *segment, const struct call *call, int error, const struct proto_message *answer)
+static void refused(struct segment *segment, const struct call *call, int error,
+		    const struct proto_message *answer)
 {
 	struct member *member = &segment->members[call->member];
 
@@ -399,8 +404,11 @@ int segment_add(struct segment *segment, const void *body, size_t size, bool mor
 	memcpy(copy, body, size);
 	segment->last_add_ms = segment->env->now_ms(segment->env->context);
 	entry = entry_at(segment, segment->next);
-	*entry = (struct slot_entry){
-		.body = copy, .size = size, .added_ms = segment->last_add_ms, .owner = owner, .more = more};
+	*entry = (struct slot_entry){.body = copy,
+				     .size = size,
+				     .added_ms = segment->last_add_ms,
+				     .owner = owner,
+				     .more = more};
 	chain_next(&segment->hash, segment->spec.epoch, segment->next, copy, size, &entry->hash);
 	segment->hash = entry->hash;
 	segment->pending_bytes += size;
@@ -444,7 +452,8 @@ static void release_member(struct segment *segment, size_t index)
 	};
 	struct call *call;
 
-	if (member->releasing || member->lost || member->told >= segment->lac || member->acked < segment->lac) {
+	if (member->releasing || member->lost || member->told >= segment->lac ||
+	    member->acked < segment->lac) {
 		return;
 	}
 	call = malloc(sizeof(*call));
@@ -454,8 +463,8 @@ static void release_member(struct segment *segment, size_t index)
 	*call = (struct call){segment, index, segment->lac, segment->lac};
 	segment->references++;
 	member->releasing = true;
-	segment->env->store(segment->env->context, &segment->spec.members[index], PROTO_RELEASE, &release, on_released,
-			    call);
+	segment->env->store(segment->env->context, &segment->spec.members[index], PROTO_RELEASE,
+			    &release, on_released, call);
 }
 
 void segment_release(struct segment *segment)

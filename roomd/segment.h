@@ -4,10 +4,11 @@
 /*
  * The open segment of a slot: where its owner appends.
  *
- * Every entry gets its lsn and hash when it is added; no position is ever skipped. Each member has one
- * append on its way at a time; whatever has queued up meanwhile is its next one. An entry is committed
- * when `ack_quorum` members hold it and all before it. A member that does not answer gets the same again
- * (the store tells by lsn and hash) until it answers or somebody fences the segment.
+ * Every entry gets its lsn and hash when it is added; no position is ever skipped. Each member has
+ * one append on its way at a time; whatever has queued up meanwhile is its next one. An entry is
+ * committed when `ack_quorum` members hold it and all before it. A member that does not answer
+ * gets the same again (the store tells by lsn and hash) until it answers or somebody fences the
+ * segment.
  */
 
 #include "roomd/chain.h"
@@ -39,15 +40,16 @@ struct segment_events {
 	/* In the order of lsn, each once. `owner` is what segment_add() got. */
 	void (*committed)(void *context, void *owner);
 	/*
-	 * The segment takes nothing more: PROTO_E_FENCED (`fence` is the epoch that took over, or 0), PROTO_E_CONFLICT
-	 * (a store holds another entry: a defect, never go on), or PROTO_E_TIMEOUT (no quorum). Entries not
-	 * committed have an unknown outcome. Called once at most.
+	 * The segment takes nothing more: PROTO_E_FENCED (`fence` is the epoch that took over, or
+	 * 0), PROTO_E_CONFLICT (a store holds another entry: a defect, never go on), or
+	 * PROTO_E_TIMEOUT (no quorum). Entries not committed have an unknown outcome. Called once
+	 * at most.
 	 */
 	void (*failed)(void *context, int error, uint64_t fence);
 };
 
-int segment_new(const struct env *env, const struct segment_spec *spec, const struct segment_events *events,
-		void *context, struct segment **ret_segment);
+int segment_new(const struct env *env, const struct segment_spec *spec,
+		const struct segment_events *events, void *context, struct segment **ret_segment);
 /* Calls nothing any more. Answers that are still to come are ignored. NULL is fine. */
 void segment_free(struct segment *segment);
 
@@ -62,8 +64,8 @@ const struct segment_spec *segment_spec(const struct segment *segment);
 bool segment_member_is_current(const struct segment *segment, size_t member);
 
 /*
- * Add the entry segment_next(). `body` is copied. With `more` set it goes out together with the next one
- * added, in one append. Returns 0 or -ENOMEM.
+ * Add the entry segment_next(). `body` is copied. With `more` set it goes out together with the
+ * next one added, in one append. Returns 0 or -ENOMEM.
  */
 int segment_add(struct segment *segment, const void *body, size_t size, bool more, void *owner);
 /* Repeats, releases and gives up what is due. */

@@ -72,7 +72,8 @@ size_t sessions_count(const struct sessions *sessions)
 	return HASH_COUNT(sessions->bound);
 }
 
-static struct bound *bound_find(const struct sessions *sessions, uint64_t peer, const struct proto_id *id)
+static struct bound *bound_find(const struct sessions *sessions, uint64_t peer,
+				const struct proto_id *id)
 {
 	struct bound_key key = {peer, *id};
 	struct bound *bound;
@@ -111,8 +112,8 @@ int sessions_open(struct sessions *sessions, uint64_t peer, const struct session
 	return 0;
 }
 
-const struct session *sessions_find(const struct sessions *sessions, uint64_t peer, const struct proto_id *id,
-				    uint64_t wall_ms)
+const struct session *sessions_find(const struct sessions *sessions, uint64_t peer,
+				    const struct proto_id *id, uint64_t wall_ms)
 {
 	const struct bound *bound = bound_find(sessions, peer, id);
 
@@ -134,7 +135,8 @@ void sessions_revoke(struct sessions *sessions, const struct proto_id *id, uint6
 	struct bound *bound;
 	struct bound *next;
 
-	HASH_ITER(hh, sessions->bound, bound, next) {
+	HASH_ITER(hh, sessions->bound, bound, next)
+	{
 		if (proto_id_equal(&bound->session.id, id)) {
 			bound_drop(sessions, bound);
 		}
@@ -157,7 +159,8 @@ void sessions_tick(struct sessions *sessions, uint64_t wall_ms)
 	struct bound *bound;
 	struct bound *next;
 
-	HASH_ITER(hh, sessions->bound, bound, next) {
+	HASH_ITER(hh, sessions->bound, bound, next)
+	{
 		if (bound->session.expires_ms <= wall_ms) {
 			bound_drop(sessions, bound);
 		}

@@ -3,9 +3,11 @@
 /*
  * The take-over of one slot. The chart is in slot.h. Two rules carry everything:
  *
- * - Whatever goes wrong before T5 succeeded throws all away and starts from slots_read with a new epoch.
+ * - Whatever goes wrong before T5 succeeded throws all away and starts from slots_read with a new
+ *   epoch.
  *   No state of one attempt is used in another: answers carry the attempt that they belong to.
- * - Only SEAL answers of the segment's own members count, and only the CAS on T1's version makes the new
+ * - Only SEAL answers of the segment's own members count, and only the CAS on T1's version makes
+ *   the new
  *   segment exist. So two owners may race through all steps, and one alone gets to append.
  */
 
@@ -43,8 +45,8 @@ static void enter(struct slot *slot, enum slot_phase phase)
 	slot->due_ms = now_ms(slot) + SLOT_STEP_MS;
 }
 
-void slot_init(struct slot *slot, unsigned int number, const struct env *env, const struct slot_self *self,
-	       const struct slot_events *events, void *context)
+void slot_init(struct slot *slot, unsigned int number, const struct env *env,
+	       const struct slot_self *self, const struct slot_events *events, void *context)
 {
 	*slot = (struct slot){
 		.env = env, .self = self, .events = events, .context = context, .number = number};
@@ -76,7 +78,8 @@ static void restart(struct slot *slot, bool soon)
 	wait = wait < SLOT_WAIT_MS_MAX ? wait : SLOT_WAIT_MS_MAX;
 	slot->failures++;
 	slot->phase = SLOT_WAIT;
-	slot->due_ms = now_ms(slot) + (soon ? 0 : wait / 2 + slot->env->random(slot->env->context) % wait);
+	slot->due_ms = now_ms(slot) +
+		       (soon ? 0 : wait / 2 + slot->env->random(slot->env->context) % wait);
 }
 
 static void halt(struct slot *slot)
@@ -101,7 +104,8 @@ void slot_assign(struct slot *slot, bool assigned)
 
 enum slot_phase slot_wants(const struct slot *slot)
 {
-	bool asks = slot->phase == SLOT_READ || slot->phase == SLOT_CLAIM || slot->phase == SLOT_INSTALL;
+	bool asks = slot->phase == SLOT_READ || slot->phase == SLOT_CLAIM ||
+		    slot->phase == SLOT_INSTALL;
 
 	return asks && !slot->asked ? slot->phase : SLOT_FREE;
 }
@@ -109,7 +113,8 @@ enum slot_phase slot_wants(const struct slot *slot)
 uint64_t slot_asked(struct slot *slot)
 {
 	if (slot->phase == SLOT_CLAIM) {
-		uint64_t seen = slot->record.epoch > slot->fence_seen ? slot->record.epoch : slot->fence_seen;
+		uint64_t seen = slot->record.epoch > slot->fence_seen ? slot->record.epoch
+								      : slot->fence_seen;
 
 		record_claim(&slot->record, seen + 1, slot->self->node, &slot->self->incarnation);
 	}
@@ -119,8 +124,9 @@ uint64_t slot_asked(struct slot *slot)
 
 /* --- stores --- */
 
-static void store_call(struct slot *slot, size_t replica, size_t source, const struct proto_id *store,
-		       enum proto_type type, const void *body, env_answer_fn on_answer)
+static void store_call(struct slot *slot, size_t replica, size_t source,
+		       const struct proto_id *store, enum proto_type type, const void *body,
+		       env_answer_fn on_answer)
 {
 	struct call *call = malloc(sizeof(*call));
 
@@ -191,7 +197,8 @@ static void release(struct slot *slot)
 
 		if (replica->answered && !replica->asked && replica->last >= slot->last) {
 			replica->asked = true;
-			store_call(slot, i, 0, &slot->old.members[i], PROTO_RELEASE, &body, on_released);
+			store_call(slot, i, 0, &slot->old.members[i], PROTO_RELEASE, &body,
+				   on_released);
 		}
 	}
 }
@@ -252,7 +259,8 @@ static void install(struct slot *slot)
 		restart(slot, false);
 		return;
 	}
-	r = record_install(&slot->record, slot->last, &slot->last_hash, slot->places, slot->self->write_quorum);
+	r = record_install(&slot->record, slot->last, &slot->last_hash, slot->places,
+			   slot->self->write_quorum);
 	if (r != 0) {
 		restart(slot, false);
 		return;
@@ -322,7 +330,8 @@ static void on_read(void *context, int result, const struct proto_message *answe
 		.prev_hash = entries->prev_hash,
 		.entries = entries->entries,
 	};
-	store_call(slot, call.target, call.source, &slot->old.members[call.target], PROTO_COPY, &copy, on_copied);
+	store_call(slot, call.target, call.source, &slot->old.members[call.target], PROTO_COPY,
+		   &copy, on_copied);
 }
 
 static void copy_to(struct slot *slot, size_t target, size_t source)
@@ -338,10 +347,14 @@ static void copy_to(struct slot *slot, size_t target, size_t source)
 	};
 
 	slot->replicas[target].asked = true;
-	store_call(slot, target, source, &slot->old.members[source], PROTO_ENTRIES_READ, &read, on_read);
+	store_call(slot, target, source, &slot->old.members[source], PROTO_ENTRIES_READ, &read,
+		   on_read);
 }
 
-/* Copies to one more replica, or goes on once AQ of them hold all; a replica that may still answer is waited for. */
+/*
+ * Copies to one more replica, or goes on once AQ of them hold all; a replica that may still answer
+ * is waited for.
+ */
 static void copy_step(struct slot *slot)
 {
 	size_t holders = 0;
@@ -376,7 +389,8 @@ static size_t seal_quorum(const struct slot *slot)
 {
 	size_t acks = slot->self->ack_quorum;
 
-	return slot->old.member_count >= acks ? slot->old.member_count - acks + 1 : slot->old.member_count;
+	return slot->old.member_count >= acks ? slot->old.member_count - acks + 1
+					      : slot->old.member_count;
 }
 
 static void seal_count(struct slot *slot, size_t *ret_answers, size_t *ret_failures)
@@ -389,7 +403,9 @@ static void seal_count(struct slot *slot, size_t *ret_answers, size_t *ret_failu
 	}
 }
 
-/* T3: the longest log; replicas of that length must have the same hash. Returns whether they have. */
+/*
+ * T3: the longest log; replicas of that length must have the same hash. Returns whether they have.
+ */
 static bool choose_last(struct slot *slot)
 {
 	slot->last = slot->old.first - 1;
@@ -404,8 +420,8 @@ static bool choose_last(struct slot *slot)
 	for (size_t i = 0; i < slot->old.member_count; i++) {
 		const struct slot_replica *replica = &slot->replicas[i];
 
-		if (replica->answered && slot->last >= slot->old.first && replica->last == slot->last &&
-		    !chain_equal(&replica->hash, &slot->last_hash)) {
+		if (replica->answered && slot->last >= slot->old.first &&
+		    replica->last == slot->last && !chain_equal(&replica->hash, &slot->last_hash)) {
 			return false;
 		}
 	}
@@ -430,7 +446,8 @@ static void seal_step(struct slot *slot)
 	}
 }
 
-static int replica_read(struct slot_replica *replica, const struct slot *slot, const struct proto_sealed *sealed)
+static int replica_read(struct slot_replica *replica, const struct slot *slot,
+			const struct proto_sealed *sealed)
 {
 	replica->last = sealed->last;
 	if (replica->last < slot->old.first) {
@@ -456,7 +473,8 @@ static void on_sealed(void *context, int result, const struct proto_message *ans
 		restart(slot, false);
 		return;
 	}
-	replica->failed = result != 0 || replica_read(replica, slot, PROTO_BODY(answer, sealed)) != 0;
+	replica->failed = result != 0 ||
+			  replica_read(replica, slot, PROTO_BODY(answer, sealed)) != 0;
 	replica->answered = !replica->failed;
 	if (slot->phase == SLOT_SEAL) {
 		seal_step(slot);
@@ -496,7 +514,9 @@ static void begin_seal(struct slot *slot)
 	}
 	slot->old = *last;
 	if (slot->record.segment_count > 1) {
-		slot->last_hash = (last - 1)->last_hash; /* if this one is empty, the chain goes on from there */
+		slot->last_hash = (last - 1)
+					  /* if this one is empty, the chain goes on from there */
+					  ->last_hash;
 	} else {
 		slot->last_hash = (struct chain_hash){0};
 	}
@@ -527,7 +547,8 @@ static bool is_ours(const struct slot *slot, const struct proto_slot_record *rec
 void slot_on_swapped(struct slot *slot, uint64_t attempt, const struct proto_slot_record *record,
 		     const struct proto_list_store_place *places)
 {
-	if (attempt != slot->attempt || (slot->phase != SLOT_CLAIM && slot->phase != SLOT_INSTALL)) {
+	if (attempt != slot->attempt ||
+	    (slot->phase != SLOT_CLAIM && slot->phase != SLOT_INSTALL)) {
 		return;
 	}
 	if (!record || !is_ours(slot, record)) {

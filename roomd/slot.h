@@ -4,15 +4,18 @@
 /*
  * One slot as this node sees it: the take-over (DESIGN section 5, T1 to T6) as a state machine.
  *
- *   FREE ──assigned──▶ READ ──record──▶ CLAIM ──T1 swapped──▶ SEAL ──T2 quorum, T3──▶ COPY ──T4──▶ INSTALL
- *    ▲                  ▲                 │                    │                       │             │
- *    │                  └──due── WAIT ◀───┴─ conflict, fence, no stores, time out ─────┴─────────────┤ T5 swapped
- *    │                            ▲                                                                  ▼
- *    └──not assigned──────────────┴──── fenced, other owner, stalled ─────────────── OPEN ◀──T6── RELEASE
+ *   FREE ─▶ READ ─▶ CLAIM ─T1─▶ SEAL ─T2,T3─▶ COPY ─T4─▶ INSTALL ─T5─▶ RELEASE ─T6─▶ OPEN
+ *    ▲       ▲        │           │             │           │             │            │
+ *    │       │        └───────────┴─────────────┴───────────┘             │            │
+ *    │       │           conflict, fence, no stores, time out             │ fenced     │ fenced,
+ *    │       │                    ▼                                       │            │ stalled
+ *    │       └────── due ─────── WAIT ◀───────────────────────────────────┴────────────┘
+ *    └────── not assigned ────────┘
  *
  *   HALTED: replicas hold different entries at one lsn. Never left; an operator must look.
  *
- * Whoever holds the slots (takeover.h) asks for what they want, in batches, and hands the answers in.
+ * Whoever holds the slots (takeover.h) asks for what they want, in batches, and hands the answers
+ * in.
  */
 
 #include "roomd/env.h"
@@ -52,8 +55,9 @@ struct slot;
 struct slot_events {
 	void (*opened)(void *context, struct slot *slot);
 	/*
-	 * An open slot is ours no more: refuse what waits; what has a seq is unknown. `error` is PROTO_E_FENCED,
-	 * PROTO_E_TIMEOUT, PROTO_E_CONFLICT or PROTO_E_NOT_OWNER. The segment is freed when this returns.
+	 * An open slot is ours no more: refuse what waits; what has a seq is unknown. `error` is
+	 * PROTO_E_FENCED, PROTO_E_TIMEOUT, PROTO_E_CONFLICT or PROTO_E_NOT_OWNER. The segment is
+	 * freed when this returns.
 	 */
 	void (*dropped)(void *context, struct slot *slot, int error);
 	void (*committed)(void *context, struct slot *slot, void *owner);
@@ -93,11 +97,13 @@ struct slot {
 	struct segment *segment; /* RELEASE, OPEN */
 };
 
-void slot_init(struct slot *slot, unsigned int number, const struct env *env, const struct slot_self *self,
-	       const struct slot_events *events, void *context);
+void slot_init(struct slot *slot, unsigned int number, const struct env *env,
+	       const struct slot_self *self, const struct slot_events *events, void *context);
 void slot_deinit(struct slot *slot);
 
-/* The registry's wish. A slot that is not wanted any more is served until another owner takes it. */
+/*
+ * The registry's wish. A slot that is not wanted any more is served until another owner takes it.
+ */
 void slot_assign(struct slot *slot, bool assigned);
 /* The step that asks the registry next: READ, CLAIM or INSTALL; FREE if there is nothing to ask. */
 enum slot_phase slot_wants(const struct slot *slot);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* A hash of links. Links that were replaced are freed at once; the bus ends their calls from the loop. */
+/*
+ * A hash of links. Links that were replaced are freed at once; the bus ends their calls from the
+ * loop.
+ */
 
 #include "roomd/stores.h"
 
@@ -42,7 +45,8 @@ void stores_free(struct stores *stores)
 	if (!stores) {
 		return;
 	}
-	HASH_ITER(hh, stores->rows, store, next) {
+	HASH_ITER(hh, stores->rows, store, next)
+	{
 		HASH_DEL(stores->rows, store);
 		bus_link_free(store->link);
 		free(store);
@@ -69,7 +73,8 @@ void stores_learn(struct stores *stores, const struct proto_id *id, struct proto
 		return;
 	}
 	memcpy(text, address.data, address.size);
-	if ((store && strcmp(store->address, text) == 0) || bus_link_new(stores->bus, text, &link) != 0) {
+	if ((store && strcmp(store->address, text) == 0) ||
+	    bus_link_new(stores->bus, text, &link) != 0) {
 		return;
 	}
 	if (store) {
@@ -87,11 +92,13 @@ void stores_learn(struct stores *stores, const struct proto_id *id, struct proto
 	memcpy(store->address, text, sizeof(text));
 }
 
-void stores_call(struct stores *stores, const struct proto_id *id, enum proto_type type, const void *body,
-		 env_answer_fn on_answer, void *context)
+void stores_call(struct stores *stores, const struct proto_id *id, enum proto_type type,
+		 const void *body, env_answer_fn on_answer, void *context)
 {
-	const struct bus_call_options options = {.timeout_ms = STORES_TIMEOUT_MS, .retry_ms = STORES_RETRY_MS};
+	const struct bus_call_options options = {.timeout_ms = STORES_TIMEOUT_MS,
+						 .retry_ms = STORES_RETRY_MS};
 	struct store *store = store_find(stores, id);
 
-	calls_make(stores->calls, store ? store->link : NULL, type, body, &options, on_answer, context);
+	calls_make(stores->calls, store ? store->link : NULL, type, body, &options, on_answer,
+		   context);
 }

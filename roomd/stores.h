@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Links to storage nodes, by store id. Addresses come from the registry; a store that is started again
- * elsewhere gets a new link, and calls on the old one end as unavailable.
+ * Links to storage nodes, by store id. Addresses come from the registry; a store that is started
+ * again elsewhere gets a new link, and calls on the old one end as unavailable.
  */
 
 #include "roomd/calls.h"
@@ -18,5 +18,5 @@ int stores_new(struct bus *bus, struct calls *calls, struct stores **ret_stores)
 void stores_free(struct stores *stores);
 void stores_learn(struct stores *stores, const struct proto_id *store, struct proto_span address);
 /* As env.store. A store whose address is not known is unavailable. */
-void stores_call(struct stores *stores, const struct proto_id *store, enum proto_type type, const void *body,
-		 env_answer_fn on_answer, void *context);
+void stores_call(struct stores *stores, const struct proto_id *store, enum proto_type type,
+		 const void *body, env_answer_fn on_answer, void *context);

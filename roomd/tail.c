@@ -7,7 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static struct proto_event **at(const struct tail *tail, const struct tail_limits *limits, uint64_t seq)
+static struct proto_event **at(const struct tail *tail, const struct tail_limits *limits,
+			       uint64_t seq)
 {
 	return &tail->events[seq % limits->count];
 }
@@ -60,7 +61,8 @@ int tail_add(struct tail *tail, const struct tail_limits *limits, struct proto_e
 	return 0;
 }
 
-const struct proto_event *tail_get(const struct tail *tail, const struct tail_limits *limits, uint64_t seq)
+const struct proto_event *tail_get(const struct tail *tail, const struct tail_limits *limits,
+				   uint64_t seq)
 {
 	if (tail->first == 0 || seq < tail->first || seq > tail->last) {
 		return NULL;
@@ -73,7 +75,8 @@ void tail_redact(struct tail *tail, const struct tail_limits *limits, uint64_t t
 	for (uint64_t seq = tail->first; tail->first > 0 && seq <= tail->last; seq++) {
 		struct proto_event *event = *at(tail, limits, seq);
 
-		if (seq == target || (event->kind == PROTO_EVENT_KIND_EDIT && event->target == target)) {
+		if (seq == target ||
+		    (event->kind == PROTO_EVENT_KIND_EDIT && event->target == target)) {
 			tail->bytes -= event->text.size;
 			event->text = (struct proto_span){0};
 		}

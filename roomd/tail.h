@@ -21,7 +21,8 @@ void tail_deinit(struct tail *tail, const struct tail_limits *limits);
 /* Takes the event, also on failure. Returns 0 or -ENOMEM (then the tail is empty: never a gap). */
 int tail_add(struct tail *tail, const struct tail_limits *limits, struct proto_event *event);
 /* NULL: not here. */
-const struct proto_event *tail_get(const struct tail *tail, const struct tail_limits *limits, uint64_t seq);
+const struct proto_event *tail_get(const struct tail *tail, const struct tail_limits *limits,
+				   uint64_t seq);
 /* A message was removed: wipe its text and that of its edits. */
 void tail_redact(struct tail *tail, const struct tail_limits *limits, uint64_t target);
 /* Whether the message is removed, as far as the tail tells. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * The slots live in one array for the life of the process, so that answers can point at them. Nothing is
- * decided here: slot.c says what each slot wants, this file packs it into few messages.
+ * The slots live in one array for the life of the process, so that answers can point at them.
+ * Nothing is decided here: slot.c says what each slot wants, this file packs it into few messages.
  */
 
 #include "roomd/takeover.h"
@@ -42,7 +42,8 @@ struct read {
 
 static void pump(struct takeover *takeover);
 
-int takeover_new(const struct env *env, const struct takeover_options *options, struct takeover **ret_takeover)
+int takeover_new(const struct env *env, const struct takeover_options *options,
+		 struct takeover **ret_takeover)
 {
 	struct takeover *takeover = calloc(1, sizeof(*takeover));
 
@@ -52,7 +53,8 @@ int takeover_new(const struct env *env, const struct takeover_options *options, 
 	takeover->env = env;
 	takeover->options = *options;
 	for (unsigned int i = 0; i < PROTO_SLOTS; i++) {
-		slot_init(&takeover->slots[i], i, env, &takeover->options.self, options->events, options->context);
+		slot_init(&takeover->slots[i], i, env, &takeover->options.self, options->events,
+			  options->context);
 		takeover->slots[i].attempt = 1;
 	}
 	*ret_takeover = takeover;
@@ -130,7 +132,8 @@ static void on_assigned(void *context, int result, const struct proto_message *a
 	}
 	body = PROTO_BODY(answer, slot_ranges);
 	for (size_t i = 0; i < body->ranges.count; i++) {
-		for (uint64_t slot = body->ranges.items[i].first; slot <= body->ranges.items[i].last; slot++) {
+		for (uint64_t slot = body->ranges.items[i].first;
+		     slot <= body->ranges.items[i].last; slot++) {
 			wanted[slot] = true;
 		}
 	}
@@ -153,8 +156,10 @@ void takeover_assignment(struct takeover *takeover)
 		return;
 	}
 	takeover->assigning = true;
-	takeover->assignment_ms = takeover->env->now_ms(takeover->env->context) + TAKEOVER_ASSIGNMENT_MS;
-	takeover->env->registry(takeover->env->context, PROTO_SLOTS_ASSIGNED, &body, on_assigned, takeover);
+	takeover->assignment_ms = takeover->env->now_ms(takeover->env->context) +
+				  TAKEOVER_ASSIGNMENT_MS;
+	takeover->env->registry(takeover->env->context, PROTO_SLOTS_ASSIGNED, &body, on_assigned,
+				takeover);
 }
 
 /* --- reading --- */
@@ -163,7 +168,8 @@ static void on_records(void *context, int result, const struct proto_message *an
 {
 	struct read *read = context;
 	struct takeover *takeover = read->takeover;
-	const struct proto_slot_records *body = result == 0 ? PROTO_BODY(answer, slot_records) : NULL;
+	const struct proto_slot_records *body = result == 0 ? PROTO_BODY(answer, slot_records)
+							    : NULL;
 	size_t seen = 0;
 
 	takeover->reading = false;
@@ -199,7 +205,8 @@ static void on_records(void *context, int result, const struct proto_message *an
 
 static bool wants_read(const struct takeover *takeover, unsigned int slot, bool doubts)
 {
-	return slot_wants(&takeover->slots[slot]) == SLOT_READ || (doubts && takeover->doubted[slot]);
+	return slot_wants(&takeover->slots[slot]) == SLOT_READ ||
+	       (doubts && takeover->doubted[slot]);
 }
 
 static void pump_reads(struct takeover *takeover)
@@ -234,7 +241,8 @@ static void pump_reads(struct takeover *takeover)
 	read->last = last;
 	takeover->reading = true;
 	if (doubts) {
-		takeover->verify_ms = takeover->env->now_ms(takeover->env->context) + TAKEOVER_VERIFY_MS;
+		takeover->verify_ms = takeover->env->now_ms(takeover->env->context) +
+				      TAKEOVER_VERIFY_MS;
 	}
 	body = (struct proto_slots_read){.first = first, .last = last};
 	takeover->env->registry(takeover->env->context, PROTO_SLOTS_READ, &body, on_records, read);
@@ -246,7 +254,8 @@ static void on_swapped(void *context, int result, const struct proto_message *an
 {
 	struct swap *swap = context;
 	struct takeover *takeover = swap->takeover;
-	const struct proto_slot_swapped *body = result == 0 ? PROTO_BODY(answer, slot_swapped) : NULL;
+	const struct proto_slot_swapped *body = result == 0 ? PROTO_BODY(answer, slot_swapped)
+							    : NULL;
 
 	takeover->swaps--;
 	if (body) {
@@ -255,7 +264,8 @@ static void on_swapped(void *context, int result, const struct proto_message *an
 	for (size_t i = 0; i < swap->count; i++) {
 		const struct proto_slot_record *record = NULL;
 
-		if (body && i < body->records.count && body->records.items[i].slot == swap->rows[i].slot) {
+		if (body && i < body->records.count &&
+		    body->records.items[i].slot == swap->rows[i].slot) {
 			record = &body->records.items[i];
 		}
 		slot_on_swapped(&takeover->slots[swap->rows[i].slot], swap->rows[i].attempt, record,
@@ -294,7 +304,8 @@ static bool pump_swap(struct takeover *takeover)
 		struct slot *slot = &takeover->slots[i];
 		enum slot_phase want = slot_wants(slot);
 
-		if ((want != SLOT_CLAIM && want != SLOT_INSTALL) || (takeover->stopped && want == SLOT_CLAIM)) {
+		if ((want != SLOT_CLAIM && want != SLOT_INSTALL) ||
+		    (takeover->stopped && want == SLOT_CLAIM)) {
 			continue;
 		}
 		segments += slot->record.segment_count;
@@ -324,8 +335,7 @@ static bool pump_swap(struct takeover *takeover)
 
 static void pump(struct takeover *takeover)
 {
-	while (takeover->swaps < TAKEOVER_SWAPS_MAX && pump_swap(takeover)) {
-	}
+	while (takeover->swaps < TAKEOVER_SWAPS_MAX && pump_swap(takeover)) {}
 	pump_reads(takeover);
 }
 

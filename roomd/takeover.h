@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * All slots of this node, and their talk with the registry: what is assigned, records read in ranges,
- * and swapped in batches of up to 256. At most two swaps are on their way; slots that get ready
- * meanwhile travel in the next, so 4096 slots need some dozens of messages.
+ * All slots of this node, and their talk with the registry: what is assigned, records read in
+ * ranges, and swapped in batches of up to 256. At most two swaps are on their way; slots that get
+ * ready meanwhile travel in the next, so 4096 slots need some dozens of messages.
  */
 
 #include "roomd/slot.h"
@@ -26,7 +26,8 @@ struct takeover_options {
 	void *context;
 };
 
-int takeover_new(const struct env *env, const struct takeover_options *options, struct takeover **ret_takeover);
+int takeover_new(const struct env *env, const struct takeover_options *options,
+		 struct takeover **ret_takeover);
 void takeover_free(struct takeover *takeover);
 
 void takeover_set_quorums(struct takeover *takeover, size_t write_quorum, size_t ack_quorum);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * From a checked event to its commit: seq, lsn and time are given here, and the state changes here, in the
- * order of seq, when storage has it. Before that nobody is told.
+ * From a checked event to its commit: seq, lsn and time are given here, and the state changes
+ * here, in the order of seq, when storage has it. Before that nobody is told.
  */
 
 #include <errno.h>
@@ -16,8 +16,8 @@ static bool is_barrier(enum proto_event_kind kind)
 	return event_is_state(kind) || kind == PROTO_EVENT_KIND_REDACTION;
 }
 
-static void complete(struct hosted *hosted, const struct session *session, const struct dedupe_write *dedupe,
-		     struct proto_event *event)
+static void complete(struct hosted *hosted, const struct session *session,
+		     const struct dedupe_write *dedupe, struct proto_event *event)
 {
 	struct room *room = &hosted->room;
 
@@ -38,8 +38,12 @@ static void complete(struct hosted *hosted, const struct session *session, const
 	}
 }
 
-/* Memory that is missing in the middle of this cannot be refused any more: the process ends in order. */
-static void append(struct hosted *hosted, struct job *job, const struct proto_event *event, bool more)
+/*
+ * Memory that is missing in the middle of this cannot be refused any more: the process ends in
+ * order.
+ */
+static void append(struct hosted *hosted, struct job *job, const struct proto_event *event,
+		   bool more)
 {
 	struct roomd *roomd = hosted->roomd;
 	struct write *write = calloc(1, sizeof(*write));
@@ -67,7 +71,8 @@ static void append(struct hosted *hosted, struct job *job, const struct proto_ev
 		job->time = event->time;
 	}
 	metric_add(roomd->appends, 1);
-	if (segment_add(hosted->slot->segment, roomd->scratch.data, roomd->scratch.size, more, write) != 0) {
+	if (segment_add(hosted->slot->segment, roomd->scratch.data, roomd->scratch.size, more,
+			write) != 0) {
 		abort();
 	}
 }
@@ -82,8 +87,8 @@ static size_t bytes_of(const struct proto_event *events, size_t count)
 	return bytes;
 }
 
-void write_submit(struct hosted *hosted, struct job *job, const struct session *session, struct proto_event *events,
-		  size_t count, const struct dedupe_write *dedupe)
+void write_submit(struct hosted *hosted, struct job *job, const struct session *session,
+		  struct proto_event *events, size_t count, const struct dedupe_write *dedupe)
 {
 	if (hosted->write_count + count > hosted->roomd->settings->room_writes_max ||
 	    !segment_has_space(hosted->slot->segment, count, bytes_of(events, count))) {
@@ -94,8 +99,9 @@ void write_submit(struct hosted *hosted, struct job *job, const struct session *
 	}
 	for (size_t i = 0; i < count; i++) {
 		complete(hosted, session, dedupe, &events[i]);
-		if (dedupe && dedupe_begin(&hosted->room.dedupe, dedupe,
-					   (struct dedupe_found){events[i].seq, events[i].time}) != 0) {
+		if (dedupe &&
+		    dedupe_begin(&hosted->room.dedupe, dedupe,
+				 (struct dedupe_found){events[i].seq, events[i].time}) != 0) {
 			abort();
 		}
 		append(hosted, job, &events[i], i + 1 < count);
@@ -123,7 +129,8 @@ static void answer_followers(struct write *write)
 static bool is_renamed(const struct room *room, const struct proto_event *event)
 {
 	return event->kind == PROTO_EVENT_KIND_SETTING &&
-	       (event->access != room->kind || !proto_span_equal(event->label, proto_span(room->label)));
+	       (event->access != room->kind ||
+		!proto_span_equal(event->label, proto_span(room->label)));
 }
 
 /* The event becomes visible: state, memory, feed. Takes it. */

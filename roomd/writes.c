@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * The writes that carry a cmid: rights, dedupe, what the kind asks for, then the log. One row a type.
+ * The writes that carry a cmid: rights, dedupe, what the kind asks for, then the log. One row a
+ * type.
  *
  *   draft    the event as the request means it; static checks
  *   rights   against committed state
@@ -23,19 +24,23 @@ struct head {
 	uint64_t number;
 	uint64_t prev;
 };
-_Static_assert(offsetof(struct head, prev) == offsetof(struct proto_room_send, prev), "head of a write");
-_Static_assert(offsetof(struct head, prev) == offsetof(struct proto_room_member_set, prev), "head of a write");
+_Static_assert(offsetof(struct head, prev) == offsetof(struct proto_room_send, prev),
+	       "head of a write");
+_Static_assert(offsetof(struct head, prev) == offsetof(struct proto_room_member_set, prev),
+	       "head of a write");
 
 struct kind {
 	enum proto_type type;
 	enum rights_action right;
 	int (*draft)(const struct hosted *hosted, const void *body, struct proto_event *event);
-	int (*check)(struct hosted *hosted, struct job *job, const struct session *session, struct proto_event *event);
+	int (*check)(struct hosted *hosted, struct job *job, const struct session *session,
+		     struct proto_event *event);
 };
 
 /* --- drafts --- */
 
-static int draft_text(enum proto_event_kind kind, struct proto_span text, uint64_t target, struct proto_event *event)
+static int draft_text(enum proto_event_kind kind, struct proto_span text, uint64_t target,
+		      struct proto_event *event)
 {
 	event->kind = kind;
 	event->text = text;
@@ -100,7 +105,9 @@ static int draft_set(const struct hosted *hosted, const void *message, struct pr
 	if (body->label.size > 0 && event_text_is_blank(body->label)) {
 		return PROTO_E_BAD_VALUE;
 	}
-	return body->access == PROTO_ROOM_KIND_DIRECT || body->access == PROTO_ROOM_KIND_PERSONAL ? PROTO_E_BAD_VALUE : 0;
+	return body->access == PROTO_ROOM_KIND_DIRECT || body->access == PROTO_ROOM_KIND_PERSONAL
+		       ? PROTO_E_BAD_VALUE
+		       : 0;
 }
 
 static int draft_member(const struct hosted *hosted, const void *message, struct proto_event *event)
@@ -119,8 +126,10 @@ static int draft_member(const struct hosted *hosted, const void *message, struct
 static int take_target(struct job *job, int result, const struct proto_message *answer)
 {
 	const struct proto_room_page *page = result == 0 ? PROTO_BODY(answer, room_page) : NULL;
-	const struct proto_room_redact *asked = job->message->body; /* edit, redact and react have `target` there */
-	const struct proto_item *item = page && page->items.count > 0 ? &page->items.items[0] : NULL;
+	const struct proto_room_redact *asked =
+		job->message->body; /* edit, redact and react have `target` there */
+	const struct proto_item *item = page && page->items.count > 0 ? &page->items.items[0]
+								      : NULL;
 
 	if (!page && result != PROTO_E_NOT_FOUND) {
 		return PROTO_E_BUSY;
@@ -135,11 +144,16 @@ static int take_target(struct job *job, int result, const struct proto_message *
 	}
 	return 0;
 }
-_Static_assert(offsetof(struct proto_room_redact, target) == offsetof(struct proto_room_edit, target), "target");
-_Static_assert(offsetof(struct proto_room_redact, target) == offsetof(struct proto_room_react, target), "target");
+_Static_assert(offsetof(struct proto_room_redact, target) ==
+		       offsetof(struct proto_room_edit, target),
+	       "target");
+_Static_assert(offsetof(struct proto_room_redact, target) ==
+		       offsetof(struct proto_room_react, target),
+	       "target");
 
 /* Whether the message stands; its author. From memory if it is recent, else from storage. */
-static int target_find(struct hosted *hosted, struct job *job, uint64_t target, struct proto_id *ret_author)
+static int target_find(struct hosted *hosted, struct job *job, uint64_t target,
+		       struct proto_id *ret_author)
 {
 	const struct tail_limits *limits = &hosted->roomd->tail;
 	const struct proto_event *event = tail_get(&hosted->room.tail, limits, target);
@@ -168,14 +182,16 @@ static int target_find(struct hosted *hosted, struct job *job, uint64_t target, 
 	return job->found.target_error;
 }
 
-static int check_send(struct hosted *hosted, struct job *job, const struct session *session, struct proto_event *event)
+static int check_send(struct hosted *hosted, struct job *job, const struct session *session,
+		      struct proto_event *event)
 {
 	(void)job;
 	(void)session;
 	return event->target <= hosted->room.committed ? 0 : PROTO_E_NOT_FOUND;
 }
 
-static int check_edit(struct hosted *hosted, struct job *job, const struct session *session, struct proto_event *event)
+static int check_edit(struct hosted *hosted, struct job *job, const struct session *session,
+		      struct proto_event *event)
 {
 	struct proto_id author;
 	int r = target_find(hosted, job, event->target, &author);
@@ -186,7 +202,8 @@ static int check_edit(struct hosted *hosted, struct job *job, const struct sessi
 	return proto_id_equal(&author, &session->user) ? 0 : PROTO_E_FORBIDDEN;
 }
 
-static int check_redact(struct hosted *hosted, struct job *job, const struct session *session, struct proto_event *event)
+static int check_redact(struct hosted *hosted, struct job *job, const struct session *session,
+			struct proto_event *event)
 {
 	struct proto_id author;
 	int r = target_find(hosted, job, event->target, &author);
@@ -197,7 +214,8 @@ static int check_redact(struct hosted *hosted, struct job *job, const struct ses
 	return rights_check(&hosted->room, RIGHTS_MODERATE, &session->user);
 }
 
-static int check_react(struct hosted *hosted, struct job *job, const struct session *session, struct proto_event *event)
+static int check_react(struct hosted *hosted, struct job *job, const struct session *session,
+		       struct proto_event *event)
 {
 	struct proto_id author;
 
@@ -218,7 +236,8 @@ static int take_renamed(struct job *job, int result, const struct proto_message 
 }
 
 /* A new name is taken in the directory first: two rooms must not commit the same one. */
-static int check_set(struct hosted *hosted, struct job *job, const struct session *session, struct proto_event *event)
+static int check_set(struct hosted *hosted, struct job *job, const struct session *session,
+		     struct proto_event *event)
 {
 	struct proto_room_index body = directory_body(hosted, event, hosted->room.assigned + 1);
 
@@ -230,7 +249,8 @@ static int check_set(struct hosted *hosted, struct job *job, const struct sessio
 	return -EINPROGRESS;
 }
 
-static int check_member(struct hosted *hosted, struct job *job, const struct session *session, struct proto_event *event)
+static int check_member(struct hosted *hosted, struct job *job, const struct session *session,
+			struct proto_event *event)
 {
 	int r = rights_check_role(&hosted->room, &session->user, &event->subject, event->role);
 
@@ -288,7 +308,8 @@ static void follow(struct hosted *hosted, struct job *job, uint64_t seq)
 {
 	struct write *write;
 
-	DL_FOREACH(hosted->writes, write) {
+	DL_FOREACH(hosted->writes, write)
+	{
 		if (write->event->seq == seq) {
 			DL_APPEND(write->followers, job);
 			return;

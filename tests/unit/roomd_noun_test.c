@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* The nouns of a room: rights, dedupe, recent events, marks, presence, sessions. Tables where they fit. */
+/*
+ * The nouns of a room: rights, dedupe, recent events, marks, presence, sessions. Tables where they
+ * fit.
+ */
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -29,12 +32,21 @@ static void apply_member(struct room *room, uint8_t user, enum proto_role role, 
 	cr_assert_eq(room_apply(room, &event), 0);
 }
 
-enum { OWNER = 1, ADMIN, MEMBER, BANNED, LEFT, STRANGER };
+enum {
+	OWNER = 1,
+	ADMIN,
+	MEMBER,
+	BANNED,
+	LEFT,
+	STRANGER
+};
 
 static struct room room_of(enum proto_room_kind kind)
 {
-	struct proto_event setting = {
-		.kind = PROTO_EVENT_KIND_SETTING, .seq = 1, .label = PROTO_SPAN("tea"), .access = kind};
+	struct proto_event setting = {.kind = PROTO_EVENT_KIND_SETTING,
+				      .seq = 1,
+				      .label = PROTO_SPAN("tea"),
+				      .access = kind};
 	struct proto_id room_id = id(200);
 	struct room room;
 
@@ -84,13 +96,14 @@ Test(roomd_rights, what_each_may_do)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct room room = room_of(rows[i].kind);
-		const int want[] = {rows[i].owner, rows[i].admin, rows[i].member, rows[i].banned, rows[i].left,
-				    rows[i].stranger};
+		const int want[] = {rows[i].owner,  rows[i].admin, rows[i].member,
+				    rows[i].banned, rows[i].left,  rows[i].stranger};
 
 		for (uint8_t who = OWNER; who <= STRANGER; who++) {
 			struct proto_id user = id(who);
 
-			cr_assert_eq(rights_check(&room, rows[i].action, &user), want[who - OWNER], "row %zu, who %u", i, who);
+			cr_assert_eq(rights_check(&room, rows[i].action, &user), want[who - OWNER],
+				     "row %zu, who %u", i, who);
 		}
 		room_deinit(&room, &limits);
 	}
@@ -134,7 +147,8 @@ Test(roomd_rights, roles_that_may_be_given)
 		struct proto_id user = id(rows[i].user);
 		struct proto_id subject = id(rows[i].subject);
 
-		cr_assert_eq(rights_check_role(&room, &user, &subject, rows[i].role), rows[i].want, "row %zu", i);
+		cr_assert_eq(rights_check_role(&room, &user, &subject, rows[i].role), rows[i].want,
+			     "row %zu", i);
 		room_deinit(&room, &limits);
 	}
 }
@@ -183,8 +197,10 @@ Test(roomd_room, older_member_events_change_nothing)
 {
 	struct room room = room_of(PROTO_ROOM_KIND_PUBLIC);
 	struct proto_id member = id(MEMBER);
-	struct proto_event old = {
-		.kind = PROTO_EVENT_KIND_MEMBER, .seq = 2, .subject = member, .role = PROTO_ROLE_OWNER};
+	struct proto_event old = {.kind = PROTO_EVENT_KIND_MEMBER,
+				  .seq = 2,
+				  .subject = member,
+				  .role = PROTO_ROLE_OWNER};
 
 	cr_assert_eq(room_apply(&room, &old), 0);
 	cr_assert_eq(room_role(&room, &member), PROTO_ROLE_MEMBER);
@@ -201,9 +217,11 @@ Test(roomd_room, time_never_falls)
 
 /* --- dedupe --- */
 
-static struct dedupe_write write_of(uint8_t client, uint64_t number, uint64_t prev, const char *text)
+static struct dedupe_write write_of(uint8_t client, uint64_t number, uint64_t prev,
+				    const char *text)
 {
-	const struct proto_event event = {.kind = PROTO_EVENT_KIND_MESSAGE, .text = proto_span(text)};
+	const struct proto_event event = {.kind = PROTO_EVENT_KIND_MESSAGE,
+					  .text = proto_span(text)};
 
 	return (struct dedupe_write){id(client), number, prev, event_content(&event)};
 }
@@ -214,7 +232,8 @@ Test(roomd_dedupe, verdicts)
 	struct dedupe_found found = {0};
 	struct dedupe_write write = write_of(1, 5, 0, "a");
 	struct proto_id client = id(1);
-	struct proto_event stored = {.kind = PROTO_EVENT_KIND_MESSAGE, .seq = 3, .text = PROTO_SPAN("old")};
+	struct proto_event stored = {
+		.kind = PROTO_EVENT_KIND_MESSAGE, .seq = 3, .text = PROTO_SPAN("old")};
 
 	cr_assert_eq(dedupe_check(&dedupe, &write, &found), DEDUPE_NEW);
 	write.prev = 4;
@@ -277,9 +296,11 @@ Test(roomd_dedupe, ring_grows_for_what_is_in_flight_and_then_is_busy)
 		cr_assert_eq(dedupe_check(&dedupe, &write, &found), DEDUPE_IN_FLIGHT);
 		cr_assert_eq(found.seq, number);
 	}
-	cr_assert_eq(dedupe_check(&dedupe, &(struct dedupe_write){client, 9999, 0, {{0}}}, &found), DEDUPE_BUSY);
+	cr_assert_eq(dedupe_check(&dedupe, &(struct dedupe_write){client, 9999, 0, {{0}}}, &found),
+		     DEDUPE_BUSY);
 	dedupe_commit(&dedupe, &client, 1);
-	cr_assert_eq(dedupe_check(&dedupe, &(struct dedupe_write){client, 9999, 0, {{0}}}, &found), DEDUPE_NEW);
+	cr_assert_eq(dedupe_check(&dedupe, &(struct dedupe_write){client, 9999, 0, {{0}}}, &found),
+		     DEDUPE_NEW);
 	dedupe_deinit(&dedupe);
 }
 
@@ -309,19 +330,30 @@ Test(roomd_event, blank_texts)
 		const char *text;
 		bool blank;
 	} rows[] = {
-		{"", true}, {" \t\r\n", true}, {"a", false}, {" a ", false}, {"\xc2\xa0", true}, {"\xe2\x80\x8b", true},
-		{"\xe3\x80\x80", true}, {"\xef\xbb\xbf ", true}, {"\xf0\x9f\x98\x80", false}, {"\xc3\xa4", false},
+		{"", true},
+		{" \t\r\n", true},
+		{"a", false},
+		{" a ", false},
+		{"\xc2\xa0", true},
+		{"\xe2\x80\x8b", true},
+		{"\xe3\x80\x80", true},
+		{"\xef\xbb\xbf ", true},
+		{"\xf0\x9f\x98\x80", false},
+		{"\xc3\xa4", false},
 		{"\xe2\x80\x94", false}, /* a dash */
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		cr_assert_eq(event_text_is_blank(proto_span(rows[i].text)), rows[i].blank, "row %zu", i);
+		cr_assert_eq(event_text_is_blank(proto_span(rows[i].text)), rows[i].blank,
+			     "row %zu", i);
 	}
 }
 
-static void tail_put(struct tail *tail, uint64_t seq, enum proto_event_kind kind, uint64_t target, const char *text)
+static void tail_put(struct tail *tail, uint64_t seq, enum proto_event_kind kind, uint64_t target,
+		     const char *text)
 {
-	const struct proto_event event = {.seq = seq, .kind = kind, .target = target, .text = proto_span(text)};
+	const struct proto_event event = {
+		.seq = seq, .kind = kind, .target = target, .text = proto_span(text)};
 
 	cr_assert_eq(tail_add(tail, &limits, event_copy(&event)), 0);
 }
@@ -331,7 +363,8 @@ Test(roomd_tail, keeps_the_last_without_gaps_and_wipes_what_is_removed)
 	struct tail tail = {0};
 
 	for (uint64_t seq = 3; seq <= 8; seq++) {
-		tail_put(&tail, seq, seq == 8 ? PROTO_EVENT_KIND_EDIT : PROTO_EVENT_KIND_MESSAGE, seq == 8 ? 6 : 0, "text");
+		tail_put(&tail, seq, seq == 8 ? PROTO_EVENT_KIND_EDIT : PROTO_EVENT_KIND_MESSAGE,
+			 seq == 8 ? 6 : 0, "text");
 	}
 	cr_assert_null(tail_get(&tail, &limits, 4));
 	cr_assert_eq(tail_get(&tail, &limits, 5)->seq, 5);
@@ -369,9 +402,13 @@ Test(roomd_marks, forward_only_and_paged)
 	bool more;
 
 	for (uint8_t i = 1; i <= 3; i++) {
-		struct proto_event joined = {.kind = PROTO_EVENT_KIND_JOINED, .subject = id(i), .number = 5,
-					     .role = PROTO_ROLE_MEMBER, .label = PROTO_SPAN("room")};
-		struct proto_event read = {.kind = PROTO_EVENT_KIND_READ, .subject = id(i), .target = 9};
+		struct proto_event joined = {.kind = PROTO_EVENT_KIND_JOINED,
+					     .subject = id(i),
+					     .number = 5,
+					     .role = PROTO_ROLE_MEMBER,
+					     .label = PROTO_SPAN("room")};
+		struct proto_event read = {
+			.kind = PROTO_EVENT_KIND_READ, .subject = id(i), .target = 9};
 
 		cr_assert_eq(marks_apply(&marks, &joined), 0);
 		cr_assert_eq(marks_apply(&marks, &read), 0);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * The ownership of slots: records, take-over, appends, and all of it in a world where everything fails.
- * DISTRICHAT_SEED repeats one run of the simulation, DISTRICHAT_RUNS sets how many are made.
+ * The ownership of slots: records, take-over, appends, and all of it in a world where everything
+ * fails. DISTRICHAT_SEED repeats one run of the simulation, DISTRICHAT_RUNS sets how many are
+ * made.
  */
 
 #include <criterion/criterion.h>
@@ -12,8 +13,10 @@
 #include "roomd/record.h"
 #include "tests/unit/roomd_world.h"
 
-static const struct world_options one = {.seed = 1, .stores = 1, .write_quorum = 1, .ack_quorum = 1, .delay_ms = 2};
-static const struct world_options three = {.seed = 1, .stores = 4, .write_quorum = 3, .ack_quorum = 2, .delay_ms = 2};
+static const struct world_options one = {
+	.seed = 1, .stores = 1, .write_quorum = 1, .ack_quorum = 1, .delay_ms = 2};
+static const struct world_options three = {
+	.seed = 1, .stores = 4, .write_quorum = 3, .ack_quorum = 2, .delay_ms = 2};
 
 static void append_some(struct world *world, size_t owner, unsigned int count)
 {
@@ -271,7 +274,8 @@ Test(roomd_slot, tail_is_copied_to_a_quorum)
 	world_store_start(world, 2);
 	cr_assert(world_run_until_open(world, 0, 8000));
 	for (size_t i = 0; i < WORLD_STORES; i++) {
-		holders += world_stored(world, i, 0) >= segment_next(world_slot(world, 0, 0)->segment) - 1;
+		holders += world_stored(world, i, 0) >=
+			   segment_next(world_slot(world, 0, 0)->segment) - 1;
 	}
 	cr_assert_geq(holders, 2);
 	cr_assert_null(world_check(world));
@@ -304,7 +308,8 @@ static void disturb(struct world *world, const struct world_options *options)
 	if (chance < 8) {
 		world_crash(world, world_random(world, WORLD_OWNERS));
 	} else if (chance < 20) {
-		world_assign_slot(world, world_random(world, WORLD_SLOTS), world_random(world, WORLD_OWNERS));
+		world_assign_slot(world, world_random(world, WORLD_SLOTS),
+				  world_random(world, WORLD_OWNERS));
 	} else if (chance < 40) {
 		world_store_stop(world, world_random(world, (uint32_t)options->stores));
 	} else if (chance < 90) {
@@ -324,7 +329,8 @@ static uint64_t simulate(const struct world_options *options)
 	for (unsigned int step = 0; step < 1500; step++) {
 		world_run(world, 5 + world_random(world, 30));
 		for (unsigned int i = world_random(world, 6); i > 0; i--) {
-			world_append(world, world_random(world, WORLD_OWNERS), world_random(world, WORLD_SLOTS));
+			world_append(world, world_random(world, WORLD_OWNERS),
+				     world_random(world, WORLD_SLOTS));
 		}
 		disturb(world, options);
 	}
@@ -353,8 +359,9 @@ static void simulate_many(struct world_options options)
 		options.seed = first + i;
 		committed += simulate(&options);
 	}
-	printf("simulation %zu/%zu: seeds %llu and on, %llu runs, %llu entries committed\n", options.write_quorum,
-	       options.ack_quorum, (unsigned long long)first, (unsigned long long)count, (unsigned long long)committed);
+	printf("simulation %zu/%zu: seeds %llu and on, %llu runs, %llu entries committed\n",
+	       options.write_quorum, options.ack_quorum, (unsigned long long)first,
+	       (unsigned long long)count, (unsigned long long)committed);
 	cr_assert_gt(committed, count * 100);
 }
 

@@ -42,7 +42,8 @@ struct store {
 
 struct call {
 	bool active;
-	uint64_t serial; /* a place is used again: answers to an earlier call are not for this one */
+	uint64_t
+		serial; /* a place is used again: answers to an earlier call are not for this one */
 	size_t owner;
 	uint64_t deadline_ms;
 	env_answer_fn on_answer;
@@ -107,7 +108,8 @@ uint32_t world_random(struct world *world, uint32_t below)
 static void wrong(struct world *world, const char *what, unsigned int slot, uint64_t lsn)
 {
 	if (!world->wrong[0]) {
-		snprintf(world->wrong, sizeof(world->wrong), "%s: slot %u lsn %llu at %llu ms, seed %llu", what, slot,
+		snprintf(world->wrong, sizeof(world->wrong),
+			 "%s: slot %u lsn %llu at %llu ms, seed %llu", what, slot,
 			 (unsigned long long)lsn, (unsigned long long)world->now_ms,
 			 (unsigned long long)world->options.seed);
 	}
@@ -159,9 +161,14 @@ static char *encode(enum proto_type type, const void *body, size_t *ret_size)
 	return proto_buffer_take(&buffer, ret_size);
 }
 
-static void answer(struct world *world, size_t call, int result, enum proto_type type, const void *body)
+static void answer(struct world *world, size_t call, int result, enum proto_type type,
+		   const void *body)
 {
-	struct packet packet = {.due_ms = world->now_ms + delay(world), .answer = true, .result = result, .call = call, .serial = world->serving};
+	struct packet packet = {.due_ms = world->now_ms + delay(world),
+				.answer = true,
+				.result = result,
+				.call = call,
+				.serial = world->serving};
 
 	if (is_lost(world)) {
 		return;
@@ -177,8 +184,8 @@ static void refuse(struct world *world, size_t call, enum proto_code code, uint6
 	answer(world, call, (int)code, PROTO_ERROR, &error);
 }
 
-static void ask(struct owner *owner, size_t to, enum proto_type type, const void *body, env_answer_fn on_answer,
-		void *context)
+static void ask(struct owner *owner, size_t to, enum proto_type type, const void *body,
+		env_answer_fn on_answer, void *context)
 {
 	struct world *world = owner->world;
 	unsigned int copies = world_random(world, 1000) < world->options.doubled_permille ? 2 : 1;
@@ -191,10 +198,14 @@ static void ask(struct owner *owner, size_t to, enum proto_type type, const void
 	if (world->call_count > PACKETS_MAX) {
 		abort();
 	}
-	world->calls[call] = (struct call){
-		true, ++world->serial, owner->index, world->now_ms + TIMEOUT_MS, on_answer, context};
+	world->calls[call] = (struct call){true,	 ++world->serial,
+					   owner->index, world->now_ms + TIMEOUT_MS,
+					   on_answer,	 context};
 	while (copies-- > 0) {
-		struct packet packet = {.due_ms = world->now_ms + delay(world), .to = to, .call = call, .serial = world->serial};
+		struct packet packet = {.due_ms = world->now_ms + delay(world),
+					.to = to,
+					.call = call,
+					.serial = world->serial};
 
 		if (!is_lost(world)) {
 			packet.bytes = encode(type, body, &packet.size);
@@ -262,18 +273,21 @@ static int log_write(struct log *log, uint64_t epoch, const struct proto_list_en
 			return PROTO_E_GAP;
 		}
 		if (from->lsn < next) {
-			if (from->lsn < log->first || !chain_equal(&log->entries[from->lsn - log->first].hash, &hash)) {
+			if (from->lsn < log->first ||
+			    !chain_equal(&log->entries[from->lsn - log->first].hash, &hash)) {
 				return PROTO_E_CONFLICT;
 			}
 			continue;
 		}
 		log->entries = realloc(log->entries, (log->count + 1) * sizeof(*log->entries));
-		log->entries[log->count++] = (struct entry){from->lsn, epoch, hash, content_of(from)};
+		log->entries[log->count++] = (struct entry){from->lsn, epoch, hash,
+							    content_of(from)};
 	}
 	return 0;
 }
 
-static void store_write(struct world *world, struct replica *replica, size_t call, const struct proto_message *message)
+static void store_write(struct world *world, struct replica *replica, size_t call,
+			const struct proto_message *message)
 {
 	bool copies = message->header.type == PROTO_COPY;
 	const struct proto_append *append = message->body;
@@ -298,7 +312,8 @@ static void store_write(struct world *world, struct replica *replica, size_t cal
 	}
 }
 
-static void store_seal(struct world *world, struct replica *replica, size_t call, const struct proto_seal *seal)
+static void store_seal(struct world *world, struct replica *replica, size_t call,
+		       const struct proto_seal *seal)
 {
 	struct proto_sealed sealed = {0};
 	struct log *log = log_find(replica, seal->segment);
@@ -314,13 +329,15 @@ static void store_seal(struct world *world, struct replica *replica, size_t call
 	answer(world, call, 0, PROTO_SEALED, &sealed);
 }
 
-static void store_read(struct world *world, struct replica *replica, size_t call, const struct proto_entries_read *read)
+static void store_read(struct world *world, struct replica *replica, size_t call,
+		       const struct proto_entries_read *read)
 {
 	struct log *log = log_find(replica, read->segment);
 	struct proto_entry *entries = calloc(PROTO_BATCH_MAX, sizeof(*entries));
 	struct proto_entries body = {.entries = {entries, 0}};
 
-	for (uint64_t lsn = read->from; log && lsn < log->first + log->count && body.entries.count < read->limit; lsn++) {
+	for (uint64_t lsn = read->from;
+	     log && lsn < log->first + log->count && body.entries.count < read->limit; lsn++) {
 		const struct entry *entry = &log->entries[lsn - log->first];
 
 		entries[body.entries.count++] = (struct proto_entry){
@@ -334,7 +351,8 @@ static void store_read(struct world *world, struct replica *replica, size_t call
 	free(entries);
 }
 
-static void store_release(struct world *world, struct replica *replica, size_t call, const struct proto_release *release)
+static void store_release(struct world *world, struct replica *replica, size_t call,
+			  const struct proto_release *release)
 {
 	struct log *log = log_find(replica, release->segment);
 
@@ -348,7 +366,8 @@ static void store_release(struct world *world, struct replica *replica, size_t c
 	answer(world, call, 0, PROTO_OK, NULL);
 }
 
-static void store_serve(struct world *world, struct store *store, size_t call, const struct proto_message *message)
+static void store_serve(struct world *world, struct store *store, size_t call,
+			const struct proto_message *message)
 {
 	uint64_t slot = *(const uint64_t *)message->body; /* the first field of all these */
 	struct replica *replica = &store->replicas[slot];
@@ -413,7 +432,8 @@ static size_t registry_place(struct world *world, struct proto_store_place *plac
 		const struct store *store = &world->stores[(start + i) % world->options.stores];
 
 		if (!store->stopped) {
-			places[count++] = (struct proto_store_place){store->id, PROTO_SPAN("ipc://store")};
+			places[count++] = (struct proto_store_place){store->id,
+								     PROTO_SPAN("ipc://store")};
 		}
 	}
 	return count;
@@ -424,7 +444,8 @@ static void registry_swap(struct world *world, size_t call, const struct proto_s
 	struct record_wire wires[WORLD_SLOTS];
 	struct proto_slot_record records[WORLD_SLOTS];
 	struct proto_store_place places[WORLD_STORES];
-	struct proto_slot_swapped body = {.records = {records, swap->records.count}, .members = {places, 0}};
+	struct proto_slot_swapped body = {.records = {records, swap->records.count},
+					  .members = {places, 0}};
 
 	for (size_t i = 0; i < swap->records.count; i++) {
 		const struct proto_slot_record *from = &swap->records.items[i];
@@ -477,8 +498,8 @@ static uint32_t env_random(void *context)
 	return world_random(((struct owner *)context)->world, 1U << 30);
 }
 
-static void env_store(void *context, const struct proto_id *id, enum proto_type type, const void *body,
-		      env_answer_fn on_answer, void *answer_context)
+static void env_store(void *context, const struct proto_id *id, enum proto_type type,
+		      const void *body, env_answer_fn on_answer, void *answer_context)
 {
 	struct owner *owner = context;
 	size_t to = 0;
@@ -489,8 +510,8 @@ static void env_store(void *context, const struct proto_id *id, enum proto_type 
 	ask(owner, to, type, body, on_answer, answer_context);
 }
 
-static void env_registry(void *context, enum proto_type type, const void *body, env_answer_fn on_answer,
-			 void *answer_context)
+static void env_registry(void *context, enum proto_type type, const void *body,
+			 env_answer_fn on_answer, void *answer_context)
 {
 	ask(context, WORLD_STORES, type, body, on_answer, answer_context);
 }
@@ -545,12 +566,13 @@ static void owner_start(struct owner *owner)
 {
 	static const struct slot_events events = {on_opened, on_dropped, on_committed};
 	struct takeover_options options = {
-		.self = {
-			.node = owner->name,
-			.incarnation = id_of(owner->index + 1, ++owner->generation),
-			.write_quorum = owner->world->options.write_quorum,
-			.ack_quorum = owner->world->options.ack_quorum,
-		},
+		.self =
+			{
+				.node = owner->name,
+				.incarnation = id_of(owner->index + 1, ++owner->generation),
+				.write_quorum = owner->world->options.write_quorum,
+				.ack_quorum = owner->world->options.ack_quorum,
+			},
 		.events = &events,
 		.stores = on_stores,
 		.context = owner,
@@ -646,8 +668,7 @@ void world_run(struct world *world, uint64_t ms)
 
 	while (world->now_ms < until) {
 		world->now_ms++;
-		while (deliver_next(world)) {
-		}
+		while (deliver_next(world)) {}
 		if (world->now_ms % 25 != 0) {
 			continue;
 		}
@@ -694,7 +715,8 @@ struct world *world_new(const struct world_options *options)
 		owner->world = world;
 		owner->index = i;
 		snprintf(owner->name, sizeof(owner->name), "r%zu", i);
-		owner->env = (struct env){owner, env_now, env_now, env_random, env_store, env_registry};
+		owner->env = (struct env){owner,      env_now,	 env_now,
+					  env_random, env_store, env_registry};
 		owner_start(owner);
 	}
 	return world;
@@ -753,7 +775,8 @@ bool world_append(struct world *world, size_t owner, unsigned int number)
 	*added = (struct added){segment_next(slot->segment), ++world->next_content};
 	world->added = realloc(world->added, (world->added_count + 1) * sizeof(*world->added));
 	world->added[world->added_count++] = added;
-	return segment_add(slot->segment, &added->content, sizeof(added->content), false, added) == 0;
+	return segment_add(slot->segment, &added->content, sizeof(added->content), false, added) ==
+	       0;
 }
 
 void world_crash(struct world *world, size_t owner)
@@ -823,10 +846,12 @@ uint64_t world_stored(const struct world *world, size_t store, unsigned int slot
 }
 
 /*
- * An entry of a segment of the record, from any member. A merged segment has several epochs, and a member
- * that missed a seal may still hold what an early one never committed: the latest epoch tells.
+ * An entry of a segment of the record, from any member. A merged segment has several epochs, and a
+ * member that missed a seal may still hold what an early one never committed: the latest epoch
+ * tells.
  */
-static const struct entry *entry_find(const struct world *world, const struct record_segment *segment, unsigned int slot,
+static const struct entry *entry_find(const struct world *world,
+				      const struct record_segment *segment, unsigned int slot,
 				      uint64_t lsn)
 {
 	const struct entry *best = NULL;
@@ -841,8 +866,9 @@ static const struct entry *entry_find(const struct world *world, const struct re
 		for (size_t k = 0; k < replica->log_count; k++) {
 			const struct log *log = &replica->logs[k];
 
-			if (log->epoch >= segment->since_epoch && log->epoch <= segment->epoch && lsn >= log->first &&
-			    lsn < log->first + log->count && (!best || best->epoch < log->epoch)) {
+			if (log->epoch >= segment->since_epoch && log->epoch <= segment->epoch &&
+			    lsn >= log->first && lsn < log->first + log->count &&
+			    (!best || best->epoch < log->epoch)) {
 				best = &log->entries[lsn - log->first];
 			}
 		}
@@ -862,11 +888,13 @@ static void check_slot(struct world *world, unsigned int slot)
 
 		while ((!segment->sealed || lsn <= segment->last) &&
 		       (entry = entry_find(world, segment, slot, lsn)) != NULL) {
-			chain_next(&chain, entry->epoch, lsn, &entry->content, sizeof(entry->content), &chain);
+			chain_next(&chain, entry->epoch, lsn, &entry->content,
+				   sizeof(entry->content), &chain);
 			if (!chain_equal(&chain, &entry->hash)) {
 				wrong(world, "the chain is broken", slot, lsn);
 			}
-			if (world->committed[slot][lsn] != 0 && world->committed[slot][lsn] != entry->content) {
+			if (world->committed[slot][lsn] != 0 &&
+			    world->committed[slot][lsn] != entry->content) {
 				wrong(world, "another entry stands there", slot, lsn);
 			}
 			lsn++;

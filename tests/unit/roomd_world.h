@@ -2,13 +2,15 @@
 #pragma once
 
 /*
- * A small world for the ownership code of roomd: owners that run the real takeover.c, slot.c and segment.c
- * on virtual time, a registry with compare-and-swap, and stores that keep what they have answered. Messages
- * go through the real codec and are delayed, lost, doubled and reordered; stores stop and come back, owners
- * crash and come back as new incarnations. Everything follows from the seed.
+ * A small world for the ownership code of roomd: owners that run the real takeover.c, slot.c and
+ * segment.c on virtual time, a registry with compare-and-swap, and stores that keep what they have
+ * answered. Messages go through the real codec and are delayed, lost, doubled and reordered;
+ * stores stop and come back, owners crash and come back as new incarnations. Everything follows
+ * from the seed.
  *
- * Checked at every commit and every opening: an lsn has one content for ever, nothing that was committed is
- * missing below the end of a sealed log, and hashes chain. world_check() reads all logs at the end.
+ * Checked at every commit and every opening: an lsn has one content for ever, nothing that was
+ * committed is missing below the end of a sealed log, and hashes chain. world_check() reads all
+ * logs at the end.
  */
 
 #include <stdbool.h>
@@ -56,7 +58,11 @@ void world_conflict(struct world *world);
 struct slot *world_slot(struct world *world, size_t owner, unsigned int slot);
 uint64_t world_committed(const struct world *world, unsigned int slot); /* entries ever committed */
 uint64_t world_dropped(const struct world *world); /* slots that owners lost */
-uint64_t world_stored(const struct world *world, size_t store, unsigned int slot); /* entries there */
+uint64_t world_stored(const struct world *world, size_t store,
+		      unsigned int slot); /* entries there */
 uint32_t world_random(struct world *world, uint32_t below);
-/* NULL, or what is wrong. Every committed entry must be found by the registry's record, once, in its place. */
+/*
+ * NULL, or what is wrong. Every committed entry must be found by the registry's record, once, in
+ * its place.
+ */
 const char *world_check(struct world *world);
