@@ -9,7 +9,7 @@
  * that one's own messages, edits and notes are not counted.
  */
 import type { Connection } from "./connection";
-import { PAGE_MAX, type Id, type Push, type RoomEvent, type RoomInfo } from "./protocol";
+import { type Id, type Push, type RoomEvent, type RoomInfo } from "./protocol";
 import { Topic } from "./topic";
 
 const FOLLOW_MAX = 50;
@@ -168,15 +168,20 @@ export class MyRooms {
       return;
     }
     const range = await this.connection.request("room_events", { room, after: one.read });
+    const now = this.find(room);
+    if (!now || now.read !== one.read) {
+      return;
+    }
     const unread = range.events.filter((event) => this.counts(event)).length;
     const last = range.events[range.events.length - 1];
-    const read = this.find(room)?.read ?? 0;
-    if (read === one.read) {
-      this.update(room, { unread, unread_more: range.more ?? range.events.length >= PAGE_MAX });
-    }
-    if (last && !range.more) {
-      this.update(room, { last_time: last.time, last_seq: last.seq });
+    if (range.more || !last) {
+      this.update(room, { unread, unread_more: range.more ?? false });
+    } else if (last.seq >= now.last_seq) {
+      this.update(room, { unread, unread_more: false, last_time: last.time, last_seq: last.seq });
       this.sort();
+    } else {
+      /* More has come since. It was counted live, on top of a number that was not yet right. */
+      await this.count(room);
     }
   }
 

@@ -58,8 +58,11 @@ export interface Entry<K extends WriteType = WriteType> extends NewEntry<K> {
 
 /** Where entries survive a reload. */
 export interface OutboxStore {
-  /** Gives the next number of the entry's client, and keeps both, in one step. */
-  add(entry: NewEntry & { renumbered?: number }): Promise<Entry>;
+  /**
+   * Gives the next number of the entry's client, keeps both, and drops the entry that it replaces,
+   * in one step: a page that ends in between loses nothing and doubles nothing.
+   */
+  add(entry: NewEntry & { renumbered?: number }, replaced?: Entry): Promise<Entry>;
   put(entry: Entry): Promise<void>;
   remove(client: Id, number: number): Promise<void>;
   /** By number. */
@@ -82,6 +85,10 @@ export interface OutboxOptions {
   now?: () => number;
   backoff?: () => Backoff;
   delay?: (ms: number) => Promise<void>;
+}
+
+function same(one: Entry, other: Entry): boolean {
+  return one.client === other.client && one.number === other.number;
 }
 
 function is_failed(entry: Entry): boolean {
@@ -132,8 +139,7 @@ export class Outbox {
 
   /** Sends a failed one once more, as a new write at the end of the queue. */
   async retry(entry: Entry): Promise<void> {
-    await this.discard(entry);
-    await this.enqueue({ ...fresh_of(entry), client: this.client });
+    await this.enqueue({ ...fresh_of(entry), client: this.client }, entry);
   }
 
   async discard(entry: Entry): Promise<void> {
@@ -164,10 +170,10 @@ export class Outbox {
     this.stopped = true;
   }
 
-  private enqueue(fresh: NewEntry & { renumbered?: number }): Promise<Entry> {
+  private enqueue(fresh: NewEntry & { renumbered?: number }, replaced?: Entry): Promise<Entry> {
     const added = this.adding.then(async () => {
-      const entry = await this.options.store.add(fresh);
-      this.entries = [...this.entries, entry];
+      const entry = await this.options.store.add(fresh, replaced);
+      this.entries = [...this.entries.filter((one) => !replaced || !same(one, replaced)), entry];
       this.changes.emit();
       void this.run(entry.client, entry.room);
       return entry;
@@ -229,8 +235,7 @@ export class Outbox {
 
   private async renumber(entry: Entry): Promise<void> {
     const again = { ...fresh_of(entry), renumbered: (entry.renumbered ?? 0) + 1 };
-    await this.discard(entry);
-    await this.enqueue({ ...again, client: this.client });
+    await this.enqueue({ ...again, client: this.client }, entry);
   }
 
   private async fail(entry: Entry, code: string): Promise<void> {
@@ -241,9 +246,7 @@ export class Outbox {
   }
 
   private forget(entry: Entry): void {
-    this.entries = this.entries.filter(
-      (one) => one.client !== entry.client || one.number !== entry.number,
-    );
+    this.entries = this.entries.filter((one) => !same(one, entry));
     this.changes.emit();
   }
 

@@ -16,12 +16,15 @@ export class MemoryOutboxStore implements OutboxStore {
   private readonly entries: Entry[] = [];
   private readonly numbers = new Map<Id, number>();
 
-  add(fresh: NewEntry & { renumbered?: number }): Promise<Entry> {
+  async add(fresh: NewEntry & { renumbered?: number }, replaced?: Entry): Promise<Entry> {
+    if (replaced) {
+      await this.remove(replaced.client, replaced.number);
+    }
     const number = (this.numbers.get(fresh.client) ?? 0) + 1;
     this.numbers.set(fresh.client, number);
     const entry: Entry = { ...fresh, number, state: "pending" };
     this.entries.push(entry);
-    return Promise.resolve(entry);
+    return entry;
   }
 
   put(entry: Entry): Promise<void> {
@@ -87,7 +90,7 @@ export class IdbOutboxStore implements OutboxStore {
     return new IdbOutboxStore(database);
   }
 
-  async add(fresh: NewEntry & { renumbered?: number }): Promise<Entry> {
+  async add(fresh: NewEntry & { renumbered?: number }, replaced?: Entry): Promise<Entry> {
     const transaction = this.database.transaction([ENTRIES, NUMBERS], "readwrite", {
       durability: "strict",
     });
@@ -97,6 +100,9 @@ export class IdbOutboxStore implements OutboxStore {
     const entry: Entry = { ...fresh, number: (last ?? 0) + 1, state: "pending" };
     numbers.put(entry.number, entry.client);
     transaction.objectStore(ENTRIES).add(entry);
+    if (replaced) {
+      transaction.objectStore(ENTRIES).delete([replaced.client, replaced.number]);
+    }
     await kept;
     return entry;
   }

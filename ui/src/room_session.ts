@@ -32,7 +32,8 @@ const HISTORY_LIMIT = 50;
 const PRESENCE_EVERY_MS = 30_000;
 const TYPING_FADES_MS = 6_000;
 const TYPING_EVERY_MS = 3_000;
-const READ_AFTER_MS = 400;
+/** The first is told at once, because the page may be closed right after it. */
+const READ_EVERY_MS = 400;
 const MEMBERS_AFTER_MS = 300;
 const MEMBER_PAGES_MAX = 20;
 
@@ -194,8 +195,13 @@ export class RoomSession {
       return;
     }
     this.read_wanted = seq;
-    clearTimeout(this.read_timer);
-    this.read_timer = setTimeout(() => this.tell_read(), READ_AFTER_MS);
+    if (this.read_timer === undefined) {
+      this.tell_read();
+      this.read_timer = setTimeout(() => {
+        this.read_timer = undefined;
+        this.tell_read();
+      }, READ_EVERY_MS);
+    }
   }
 
   is_member(): boolean {

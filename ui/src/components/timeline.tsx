@@ -199,7 +199,6 @@ export function Timeline({ session, my_rooms, me, actions, retry, discard }: Tim
         onScroll={scrolled}
       >
         <div class="mx-auto flex min-h-full max-w-4xl flex-col justify-end py-4">
-          {session.loading_older && <p class="py-2 text-center text-sm text-quiet">Loading older messages…</p>}
           {!ready && <p class="py-8 text-center text-quiet">Loading messages…</p>}
           {ready && !session.state.more && (
             <p class="px-5 pt-6 pb-2 text-center text-sm text-quiet">
@@ -218,6 +217,11 @@ export function Timeline({ session, my_rooms, me, actions, retry, discard }: Tim
           ))}
         </div>
       </div>
+      {session.loading_older && (
+        <p class="menu pointer-events-none absolute inset-x-0 top-3 mx-auto w-max px-3 py-1 text-sm text-quiet">
+          Loading older messages…
+        </p>
+      )}
       {!at_end.current && ready && (
         <button
           type="button"
