@@ -165,7 +165,7 @@ struct slot *roomd_slot(struct roomd *roomd, unsigned int number)
 {
 	struct slot *slot = takeover_slot(roomd->takeover, number);
 
-	if (slot->phase != SLOT_OPEN || roomd->stopping ||
+	if (slot->phase != SLOT_OPEN || slot->suspended || roomd->stopping ||
 	    !membership_has_lease(roomd->membership)) {
 		return NULL;
 	}
@@ -236,6 +236,9 @@ static void on_welcomed(void *context, const struct proto_node_welcome *welcome)
 {
 	struct roomd *roomd = context;
 
+	if (roomd->welcomed) {
+		takeover_suspend(roomd->takeover); /* it had forgotten us */
+	}
 	roomd->welcomed = true;
 	roomd->welcomed_ms = roomd_now_ms(roomd);
 	takeover_set_quorums(roomd->takeover, welcome->write_quorum, welcome->ack_quorum);
@@ -270,6 +273,7 @@ static void on_lease_lost(void *context)
 	struct roomd *roomd = context;
 
 	log_warn("lease_lost");
+	takeover_suspend(roomd->takeover);
 	roomd->ready = false;
 	service_unready(roomd->service, "the registry does not answer");
 }

@@ -157,6 +157,7 @@ static void see_fence(struct slot *slot, const struct proto_message *answer)
 static void open_slot(struct slot *slot)
 {
 	enter(slot, SLOT_OPEN);
+	slot->suspended = false;
 	slot->failures = 0;
 	slot->opened_ms = now_ms(slot);
 	slot->events->opened(slot->context, slot);
@@ -569,7 +570,11 @@ void slot_on_swapped(struct slot *slot, uint64_t attempt, const struct proto_slo
 
 void slot_verify(struct slot *slot, const struct proto_slot_record *record)
 {
-	if (slot->phase != SLOT_OPEN || record->version <= slot->record.version) {
+	if (slot->phase != SLOT_OPEN) {
+		return;
+	}
+	if (record->version <= slot->record.version) {
+		slot->suspended = false;
 		return;
 	}
 	slot->fence_seen = record->epoch > slot->fence_seen ? record->epoch : slot->fence_seen;

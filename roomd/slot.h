@@ -82,6 +82,7 @@ struct slot {
 	enum slot_phase phase;
 	bool assigned;
 	bool asked; /* READ, CLAIM, INSTALL: an answer of the registry is to come */
+	bool suspended; /* OPEN: not served until the registry's record is seen to be ours still */
 	uint64_t attempt; /* answers to an earlier one are ignored */
 	uint64_t due_ms; /* of WAIT, and of the retry in RELEASE; else when the step ends */
 	uint64_t opened_ms;

@@ -20,6 +20,7 @@ struct takeover {
 	bool assigning; /* it is asked for */
 	bool reading;
 	unsigned int swaps;
+	uint64_t suspensions; /* records read before the latest say nothing about open slots */
 	uint64_t assignment_ms; /* when to ask again */
 	uint64_t verify_ms;
 };
@@ -35,6 +36,7 @@ struct swap {
 
 struct read {
 	struct takeover *takeover;
+	uint64_t suspensions; /* when it was sent */
 	unsigned int first;
 	unsigned int last;
 	uint64_t attempts[PROTO_SLOTS]; /* of the slots in the range that asked; 0: it did not */
@@ -90,7 +92,9 @@ size_t takeover_count(const struct takeover *takeover, enum slot_phase phase)
 bool takeover_is_complete(const struct takeover *takeover)
 {
 	for (unsigned int i = 0; i < PROTO_SLOTS; i++) {
-		if (takeover->slots[i].assigned && takeover->slots[i].phase != SLOT_OPEN) {
+		const struct slot *slot = &takeover->slots[i];
+
+		if (slot->assigned && (slot->phase != SLOT_OPEN || slot->suspended)) {
 			return false;
 		}
 	}
@@ -111,6 +115,18 @@ void takeover_stop(struct takeover *takeover)
 void takeover_doubt(struct takeover *takeover, unsigned int slot)
 {
 	takeover->doubted[slot] = true;
+}
+
+void takeover_suspend(struct takeover *takeover)
+{
+	takeover->suspensions++;
+	takeover->verify_ms = 0;
+	for (unsigned int i = 0; i < PROTO_SLOTS; i++) {
+		if (takeover->slots[i].phase == SLOT_OPEN) {
+			takeover->slots[i].suspended = true;
+			takeover->doubted[i] = true;
+		}
+	}
 }
 
 /* --- assignment --- */
@@ -184,8 +200,10 @@ static void on_records(void *context, int result, const struct proto_message *an
 			continue;
 		}
 		seen++;
-		takeover->doubted[record->slot] = false;
-		slot_verify(slot, record);
+		if (read->suspensions == takeover->suspensions) {
+			takeover->doubted[record->slot] = false;
+			slot_verify(slot, record);
+		}
 		slot_on_read(slot, read->attempts[record->slot], record);
 		read->attempts[record->slot] = 0;
 	}
@@ -237,6 +255,7 @@ static void pump_reads(struct takeover *takeover)
 		}
 	}
 	read->takeover = takeover;
+	read->suspensions = takeover->suspensions;
 	read->first = first;
 	read->last = last;
 	takeover->reading = true;

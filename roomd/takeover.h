@@ -35,6 +35,11 @@ void takeover_set_quorums(struct takeover *takeover, size_t write_quorum, size_t
 void takeover_assignment(struct takeover *takeover);
 /* The slot map names another owner for an open slot: read its record. */
 void takeover_doubt(struct takeover *takeover, unsigned int slot);
+/*
+ * The lease ran out: others may own our slots by now. Open slots are suspended until their records,
+ * read from now on, show that they are still ours.
+ */
+void takeover_suspend(struct takeover *takeover);
 /* Take nothing more over; open slots stay open. */
 void takeover_stop(struct takeover *takeover);
 void takeover_tick(struct takeover *takeover);

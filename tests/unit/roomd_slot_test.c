@@ -167,6 +167,26 @@ Test(roomd_slot, planned_move_fences_the_old_owner)
 	world_free(world);
 }
 
+Test(roomd_slot, suspended_slots_are_looked_up)
+{
+	struct world *world = world_new(&one);
+
+	cr_assert(world_run_until_open(world, 0, 2000));
+	world_suspend(world, 0);
+	cr_assert(world_slot(world, 0, 0)->suspended);
+	world_run(world, 200);
+	cr_assert_not(world_slot(world, 0, 0)->suspended);
+	cr_assert_eq(world_slot(world, 0, 0)->phase, SLOT_OPEN);
+	world_assign(world, 1);
+	cr_assert(world_run_until_open(world, 1, 3000));
+	cr_assert_eq(world_slot(world, 0, 0)->phase, SLOT_OPEN);
+	world_suspend(world, 0);
+	world_run(world, 500);
+	cr_assert_eq(world_slot(world, 0, 0)->phase, SLOT_FREE);
+	cr_assert_null(world_check(world));
+	world_free(world);
+}
+
 Test(roomd_slot, failed_swaps_start_again)
 {
 	struct world *world = world_new(&one);

@@ -814,6 +814,11 @@ void world_fence(struct world *world, unsigned int slot, uint64_t epoch)
 	}
 }
 
+void world_suspend(struct world *world, size_t owner)
+{
+	takeover_suspend(world->owners[owner].takeover);
+}
+
 void world_conflict(struct world *world)
 {
 	world->conflict = true;

@@ -50,6 +50,8 @@ void world_store_stop(struct world *world, size_t store);
 void world_store_start(struct world *world, size_t store);
 /* From now on no message is lost, doubled or late, and all stores run. */
 void world_heal(struct world *world);
+/* The owner's lease ran out. */
+void world_suspend(struct world *world, size_t owner);
 /* Another node sealed the slot's last segment on a store under this epoch. */
 void world_fence(struct world *world, unsigned int slot, uint64_t epoch);
 /* The next swap of the registry finds another version. */
