@@ -62,6 +62,10 @@ static inline uint64_t roomd_wall_ms(const struct roomd *roomd)
 /* The slot, if this node may serve it now; else NULL. */
 struct slot *roomd_slot(struct roomd *roomd, unsigned int slot);
 
+/* meters.c: 0 or -errno. */
+int meters_start(struct roomd *roomd);
+void meters_stop(struct roomd *roomd);
+
 /* writes.c: messages, edits, redactions, reactions, settings, roles */
 void writes_run(struct hosted *hosted, struct job *job, const struct session *session);
 

@@ -99,7 +99,8 @@ void directory_tick(struct roomd *roomd)
 	roomd->index_wanted = false;
 	for (hosted = roomd->rooms; hosted; hosted = hosted->hh.next) {
 		roomd->index_wanted = roomd->index_wanted || hosted->index_seq > 0;
-		if (hosted->index_seq > 0 && !hosted->indexing && now >= hosted->index_due_ms) {
+		if (hosted->index_seq > 0 && !hosted->indexing && !hosted->question &&
+		    now >= hosted->index_due_ms) {
 			send_index(hosted);
 		}
 	}

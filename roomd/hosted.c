@@ -343,7 +343,7 @@ static void drop_writes(struct hosted *hosted, int error)
 	}
 }
 
-void hosted_drop_slot(struct roomd *roomd, struct slot *slot, int error)
+void hosted_drop_slot(struct slot *slot, int error)
 {
 	/*
 	 * What has a seq may have been written; a conflict or a planned move tells a writer no
@@ -351,7 +351,6 @@ void hosted_drop_slot(struct roomd *roomd, struct slot *slot, int error)
 	 */
 	int unknown = error == PROTO_E_FENCED ? PROTO_E_FENCED : PROTO_E_TIMEOUT;
 
-	(void)roomd;
 	while (slot->user) {
 		struct hosted *hosted = slot->user;
 

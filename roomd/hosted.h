@@ -144,7 +144,7 @@ void hosted_ask_registry(struct hosted *hosted, struct job *job, enum proto_type
 			 const void *body,
 			 int (*take)(struct job *, int, const struct proto_message *));
 /* The slot is ours no more: answer everything, forget its rooms. */
-void hosted_drop_slot(struct roomd *roomd, struct slot *slot, int error);
+void hosted_drop_slot(struct slot *slot, int error);
 /* Last committed lsn of the room's slot. */
 uint64_t hosted_lac(const struct hosted *hosted);
 /* A store that has all that is committed; `attempt` turns to the others. */

@@ -47,11 +47,6 @@
 #define READY_MS 3000 /* without any slot the node counts as ready after this */
 #define STOP_MARGIN_MS 1500 /* of the stop time, kept for leaving */
 
-struct roomd_probe {
-	struct roomd *roomd;
-	enum slot_phase phase;
-};
-
 /* --- requests --- */
 
 #define ACTION(NAME, name, writes, run)                                         \
@@ -188,7 +183,7 @@ static void on_dropped(void *context, struct slot *slot, int error)
 
 	log_warn("slot_dropped", LOG_NUMBER("slot", slot->number),
 		 LOG_TEXT("why", proto_error_info((enum proto_code)error)->code));
-	hosted_drop_slot(roomd, slot, error);
+	hosted_drop_slot(slot, error);
 	takeover_assignment(roomd->takeover);
 }
 
@@ -393,79 +388,6 @@ static void on_tick(uv_timer_t *timer)
 
 /* --- life --- */
 
-static uint64_t probe_rooms(void *context)
-{
-	return ((struct roomd *)context)->room_count;
-}
-
-static uint64_t probe_sessions(void *context)
-{
-	return sessions_count(((struct roomd *)context)->sessions);
-}
-
-static uint64_t probe_slots(void *context)
-{
-	const struct roomd_probe *probe = context;
-
-	return takeover_count(probe->roomd->takeover, probe->phase);
-}
-
-static int start_probes(struct roomd *roomd)
-{
-	struct metrics *metrics = roomd->service->metrics;
-	char labels[64];
-	int r;
-
-	roomd->probes = calloc(SLOT_PHASES, sizeof(*roomd->probes));
-	if (!roomd->probes) {
-		return -ENOMEM;
-	}
-	for (unsigned int i = 0; i < SLOT_PHASES; i++) {
-		roomd->probes[i] = (struct roomd_probe){roomd, (enum slot_phase)i};
-		snprintf(labels, sizeof(labels), "state=\"%s\"",
-			 slot_phase_name((enum slot_phase)i));
-		r = metrics_probe(metrics, "districhat_roomd_slots",
-				  "Slots by state of their take-over", labels, probe_slots,
-				  &roomd->probes[i]);
-		if (r != 0) {
-			return r;
-		}
-	}
-	r = metrics_probe(metrics, "districhat_roomd_rooms", "Rooms in memory", NULL, probe_rooms,
-			  roomd);
-	return r != 0 ? r
-		      : metrics_probe(metrics, "districhat_roomd_sessions",
-				      "Sessions open on connections", NULL, probe_sessions, roomd);
-}
-
-static int start_metrics(struct roomd *roomd)
-{
-	const struct {
-		const char *name;
-		const char *help;
-		struct metric **metric;
-	} counters[] = {
-		{"districhat_roomd_requests_total", "Requests on rooms", &roomd->jobs},
-		{"districhat_roomd_appends_total", "Events that got a seq", &roomd->appends},
-		{"districhat_roomd_published_total", "Events committed and published",
-		 &roomd->published},
-		{"districhat_roomd_duplicates_total", "Retries answered by what was written before",
-		 &roomd->duplicates},
-	};
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < sizeof(counters) / sizeof(counters[0]); i++) {
-		r = metrics_counter(roomd->service->metrics, counters[i].name, counters[i].help,
-				    NULL, counters[i].metric);
-	}
-	if (r != 0) {
-		return r;
-	}
-	r = metrics_histogram(roomd->service->metrics, "districhat_roomd_commit_seconds",
-			      "Time from a seq to its commit", NULL, &roomd->commit_seconds);
-	return r != 0 ? r : start_probes(roomd);
-}
-
 static int start_nouns(struct roomd *roomd)
 {
 	static const struct slot_events events = {on_opened, on_dropped, on_committed};
@@ -564,7 +486,7 @@ static int roomd_start(struct service *service, const void *settings, void **ret
 	roomd->settings = settings;
 	uv_timer_init(service->loop, &roomd->tick);
 	roomd->tick.data = roomd;
-	r = start_metrics(roomd);
+	r = meters_start(roomd);
 	if (r == 0) {
 		r = start_nouns(roomd);
 	}
@@ -600,7 +522,7 @@ static void roomd_free(void *daemon)
 	struct roomd *roomd = daemon;
 
 	for (unsigned int i = 0; roomd->takeover && i < PROTO_SLOTS; i++) {
-		hosted_drop_slot(roomd, takeover_slot(roomd->takeover, i), PROTO_E_TIMEOUT);
+		hosted_drop_slot(takeover_slot(roomd->takeover, i), PROTO_E_TIMEOUT);
 	}
 	calls_free(roomd->calls);
 	notes_free(roomd->notes);
@@ -611,7 +533,7 @@ static void roomd_free(void *daemon)
 	stores_free(roomd->stores);
 	sessions_free(roomd->sessions);
 	proto_buffer_deinit(&roomd->scratch);
-	free(roomd->probes);
+	meters_stop(roomd);
 	uv_close((uv_handle_t *)&roomd->tick, on_closed);
 }
 

@@ -82,15 +82,3 @@ void tail_redact(struct tail *tail, const struct tail_limits *limits, uint64_t t
 		}
 	}
 }
-
-bool tail_is_redacted(const struct tail *tail, const struct tail_limits *limits, uint64_t target)
-{
-	for (uint64_t seq = tail->last; tail->first > 0 && seq >= tail->first; seq--) {
-		const struct proto_event *event = *at(tail, limits, seq);
-
-		if (event->kind == PROTO_EVENT_KIND_REDACTION && event->target == target) {
-			return true;
-		}
-	}
-	return false;
-}

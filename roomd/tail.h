@@ -25,5 +25,3 @@ const struct proto_event *tail_get(const struct tail *tail, const struct tail_li
 				   uint64_t seq);
 /* A message was removed: wipe its text and that of its edits. */
 void tail_redact(struct tail *tail, const struct tail_limits *limits, uint64_t target);
-/* Whether the message is removed, as far as the tail tells. */
-bool tail_is_redacted(const struct tail *tail, const struct tail_limits *limits, uint64_t target);

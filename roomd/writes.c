@@ -229,6 +229,9 @@ static int take_renamed(struct job *job, int result, const struct proto_message 
 {
 	(void)answer;
 	job->found.renamed = result == 0;
+	if (result == PROTO_E_VERSION_CONFLICT) {
+		return 0; /* it met another change of the same row: ask again */
+	}
 	if (result == 0 || result == PROTO_E_NAME_TAKEN || result == PROTO_E_BAD_VALUE) {
 		return result;
 	}
