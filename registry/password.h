@@ -13,7 +13,7 @@
 
 #define PASSWORD_BYTES_MIN 8
 #define PASSWORD_RUNNING_MAX 2
-#define PASSWORD_QUEUE_MAX 64
+#define PASSWORD_QUEUE_MAX 32
 #define PASSWORD_HASH_BYTES 128 /* crypto_pwhash_STRBYTES: text with its zero */
 
 struct password_pool;

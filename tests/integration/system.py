@@ -29,7 +29,7 @@ def wait_until(what, seconds=20, every=0.02, why="it"):
             value = what()
             if value:
                 return value
-        except (OSError, AssertionError, KeyError, LookupError, ValueError) as caught:
+        except (OSError, AssertionError, LookupError, ValueError) as caught:  # OSError: TimeoutError too
             error = caught
         if time.monotonic() > end:
             raise TimeoutError(f"{why} did not come true within {seconds} s") from error

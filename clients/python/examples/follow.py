@@ -1,15 +1,12 @@
 #!/usr/bin/python3
 """Follow a room on the bus and answer: follow.py REGISTRY-ADDRESS USER PASSWORD ROOM"""
 import itertools, os, sys, msgpack, zmq
-
 address, user, password, room_name = sys.argv[1:]
 context, numbers, client = zmq.Context(), itertools.count(1), os.urandom(16)
-
 def ask(socket, kind, **fields):  # kinds and fields: docs/protocol.md
     socket.send(msgpack.packb({"t": kind, "i": next(numbers), "d": 5000, **fields}))
     answer = msgpack.unpackb(socket.recv())
     return answer if answer["t"] != 1 else sys.exit(f"{answer['code']}: {answer.get('detail', '')}")
-
 registry = context.socket(zmq.DEALER)
 registry.connect(address)
 me = ask(registry, 21, login=user, password=password)  # session_create
@@ -22,9 +19,11 @@ feed.subscribe(room["room"])  # first subscribe, then ask where the room stands
 ask(owner, 60, token=me["token"])  # session_open
 seq = ask(owner, 66, **here)["seq"]  # room_join
 while True:
-    event = msgpack.unpackb(feed.recv_multipart()[1])
-    if event["t"] == 90 and event["seq"] > seq:  # a gap? fetch what is missing before this one
-        for event in ask(owner, 77, after=seq, **here)["events"] if event["seq"] > seq + 1 else [event]:
-            seq = event["seq"]
-            if event["kind"] == "message" and event["user"] != me["user"]:
-                ask(owner, 68, client=client, number=seq, text=f"{event['name']}, I read: {event['text']}", **here)
+    event = msgpack.unpackb(feed.recv_multipart()[1]) if feed.poll(1000) else None
+    if event and (event["t"] != 90 or event["seq"] <= seq):
+        continue  # not an event, or one that is known
+    live = event and event["seq"] == seq + 1  # else a gap, or a quiet second: the log is the truth
+    for event in [event] if live else ask(owner, 77, after=seq, **here)["events"]:
+        seq = event["seq"]
+        if event["kind"] == "message" and event["user"] != me["user"]:
+            ask(owner, 68, client=client, number=seq, text=f"{event['name']}, I read: {event['text']}", **here)
