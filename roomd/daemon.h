@@ -82,6 +82,9 @@ void members_note(struct hosted *hosted, const struct proto_event *event, struct
 int members_name(struct hosted *hosted, struct job *job, const struct proto_id *user,
 		 struct proto_span *ret_name);
 
+/* A room was loaded: the owner before may have died between a change and its notes. */
+void members_repeat_notes(struct hosted *hosted);
+
 /* reads.c */
 void reads_open(struct hosted *hosted, struct job *job, const struct session *session);
 void reads_history(struct hosted *hosted, struct job *job, const struct session *session);

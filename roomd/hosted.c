@@ -108,6 +108,7 @@ static void load_end(struct load *load, int result)
 	hosted->load = NULL;
 	free(load);
 	if (result == 0) {
+		members_repeat_notes(hosted);
 		hosted_drain(hosted);
 		return;
 	}

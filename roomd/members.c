@@ -12,6 +12,7 @@
 #include "roomd/rights.h"
 
 #define PEOPLE_MAX 2 /* first members of a room */
+#define REPEAT_MS (10 * 60 * 1000) /* changes so recent are told again when a room is loaded */
 
 /* --- notes --- */
 
@@ -51,6 +52,23 @@ void members_note(struct hosted *hosted, const struct proto_event *event, struct
 		note_member(hosted, &event->subject, event->role, event->seq, job);
 	} else if (hosted->room.member_count == PEOPLE_MAX) {
 		note_all(hosted, event->seq, job); /* each sees the other's name: both must be in */
+	}
+}
+
+void members_repeat_notes(struct hosted *hosted)
+{
+	const struct room *room = &hosted->room;
+	uint64_t now = roomd_wall_ms(hosted->roomd);
+	const struct room_member *member;
+
+	if (room->kind == PROTO_ROOM_KIND_DIRECT && room->member_count < PEOPLE_MAX) {
+		return;
+	}
+	for (member = room->members; member; member = member->hh.next) {
+		if (now < member->since + REPEAT_MS) {
+			note_member(hosted, &member->user, member->role, member->since_seq, NULL);
+			directory_changed(hosted, room->committed);
+		}
 	}
 }
 
