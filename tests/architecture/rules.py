@@ -28,6 +28,36 @@ IMPURE_HEADERS = {
 
 # Files of the daemons that may, beside main.c and <daemon>.[ch]; with the reason. Keep it short.
 IMPURE_FILES = {
+    "gateway/ask.c": "asks other nodes",
+    "gateway/ask.h": "asks other nodes",
+    "gateway/connection.c": "part of the actor: one browser connection",
+    "gateway/connection.h": "part of the actor: one browser connection",
+    "gateway/errand.c": "part of the actor: a browser's request on its way",
+    "gateway/errand.h": "part of the actor: a browser's request on its way",
+    "gateway/feed.c": "follows the rooms",
+    "gateway/feed.h": "follows the rooms",
+    "gateway/http.c": "part of the actor: HTTP requests",
+    "gateway/http.h": "part of the actor: HTTP requests",
+    "gateway/listener.c": "is the network to others",
+    "gateway/listener.h": "is the network to others",
+    "gateway/mine.c": "part of the actor: personal logs",
+    "gateway/mine.h": "part of the actor: personal logs",
+    "gateway/presence.c": "part of the actor: tells rooms who is here",
+    "gateway/presence.h": "part of the actor: tells rooms who is here",
+    "gateway/response.c": "writes to the network",
+    "gateway/response.h": "writes to the network",
+    "gateway/session.c": "part of the actor: asks for and renews sessions",
+    "gateway/session.h": "part of the actor: asks for and renews sessions",
+    "gateway/upstream.c": "links to other nodes",
+    "gateway/upstream.h": "links to other nodes",
+    "registry/accounts.c": "part of the actor",
+    "registry/nodes.c": "part of the actor",
+    "registry/password.c": "hashes in helper threads",
+    "registry/password.h": "hashes in helper threads",
+    "registry/rooms.c": "part of the actor",
+    "registry/slots.c": "part of the actor",
+    "registry/store.h": "is the disk to others",
+    "registry/store_lmdb.c": "is the disk to others",
     "roomd/calls.c": "is the bus to others",
     "roomd/calls.h": "is the bus to others",
     "roomd/daemon.h": "the actor, in several files",
@@ -52,6 +82,7 @@ IMPURE_FILES = {
 
 SKIPPED_FOLDERS = {".git", ".cache", "node_modules", "dist", "__pycache__", ".pytest_cache"}
 LINE_COLUMNS_MAX = 100
+TABLES = {"proto/messages.h", "proto/errors.h"}  # a row a line, however long
 TAB_COLUMNS = 8
 SPDX = "SPDX-License-Identifier: GPL-3.0-or-later"
 SPDX_SUFFIXES = {".c", ".h", ".py", ".sh", ".ts", ".tsx", ".js", ".mjs", ".css"}
@@ -174,7 +205,8 @@ def names_are_nouns(tree):
 
 def lines_fit(tree):
     return [f"{path}:{number}: {columns} columns, more than {LINE_COLUMNS_MAX}"
-            for path in tree.c_files() for number, line in enumerate(tree.lines(path), 1)
+            for path in tree.c_files() if path.as_posix() not in TABLES
+            for number, line in enumerate(tree.lines(path), 1)
             if (columns := len(line.expandtabs(TAB_COLUMNS))) > LINE_COLUMNS_MAX and "://" not in line]
 
 

@@ -26,7 +26,8 @@ layer_style() {
 	tally_check style clang-format 60 clang-format --dry-run --Werror "${c_files[@]}"
 	tally_check style shellcheck 60 shellcheck --external-sources "${scripts[@]}"
 	if [ "$QUICK" = no ] && [ -e "$BUILD_DIR/compile_commands.json" ]; then
-		tally_check style clang-tidy 400 run-clang-tidy -quiet -p "$BUILD_DIR"
+		tally_check style clang-tidy 400 run-clang-tidy -quiet -p "$BUILD_DIR" \
+			"^$ROOT/(proto|services|gateway|registry|roomd|storaged|cli)/"
 	fi
 }
 
