@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Follow a room on the bus and answer: follow.py REGISTRY-ADDRESS USER PASSWORD ROOM"""
 import itertools, os, sys, msgpack, zmq
 address, user, password, room_name = sys.argv[1:]
