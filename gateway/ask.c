@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * See ask.h. Which service answers a message stands in the protocol's table; the few that the gateway
- * answers itself, or must not pass on, stand in `own` below.
+ * See ask.h. Which service answers a message stands in the protocol's table; the few that the
+ * gateway answers itself, or must not pass on, stand in `own` below.
  */
 
 #include "gateway/ask.h"
@@ -48,7 +48,7 @@ enum proto_code ask_code(int error)
 struct proto_error ask_error(int error, const char *detail, const struct proto_error *cause)
 {
 	const struct proto_error_info *info = proto_error_info(ask_code(error));
-	struct proto_error body = { .code = proto_span(info->code), .unknown = !info->sure };
+	struct proto_error body = {.code = proto_span(info->code), .unknown = !info->sure};
 
 	body.detail = detail ? proto_span(detail) : cause ? cause->detail : proto_span(info->text);
 	body.retry_ms = cause ? cause->retry_ms : 0;
@@ -68,14 +68,15 @@ static void ask_free(struct ask *ask)
 }
 
 /* Addresses on the bus are nobody's business in a browser. */
-static const void *without_addresses(const struct proto_message *answer, struct proto_room_found *found)
+static const void *without_addresses(const struct proto_message *answer,
+				     struct proto_room_found *found)
 {
 	if (answer->header.type != PROTO_ROOM_FOUND) {
 		return answer->body;
 	}
 	*found = *PROTO_BODY(answer, room_found);
-	found->address = (struct proto_span){ 0 };
-	found->feed = (struct proto_span){ 0 };
+	found->address = (struct proto_span){0};
+	found->feed = (struct proto_span){0};
 	return found;
 }
 
@@ -86,14 +87,17 @@ static void on_answer(void *context, int result, const struct proto_message *ans
 	struct gateway *gateway = connection->gateway;
 
 	if (ask->type == PROTO_ROOM_SEND) {
-		metric_observe(gateway->numbers.sends, (double)(gateway_now_ms(gateway) - ask->started_ms) / 1000);
+		metric_observe(gateway->numbers.sends,
+			       (double)(gateway_now_ms(gateway) - ask->started_ms) / 1000);
 	}
 	if (result == 0) {
 		struct proto_room_found found;
 
-		connection_tell(connection, answer->header.type, ask->request, without_addresses(answer, &found));
+		connection_tell(connection, answer->header.type, ask->request,
+				without_addresses(answer, &found));
 	} else {
-		connection_refuse(connection, ask->request, result, NULL, answer ? PROTO_BODY(answer, error) : NULL);
+		connection_refuse(connection, ask->request, result, NULL,
+				  answer ? PROTO_BODY(answer, error) : NULL);
 	}
 	ask_free(ask);
 }
@@ -123,10 +127,12 @@ void asks_drop(struct connection *connection)
 
 static struct ask *ask_new(struct connection *connection, const struct proto_header *header)
 {
-	struct ask *ask = connection->ask_count < CONNECTION_ASKS_MAX ? calloc(1, sizeof(*ask)) : NULL;
+	struct ask *ask = connection->ask_count < CONNECTION_ASKS_MAX ? calloc(1, sizeof(*ask))
+								      : NULL;
 
 	if (!ask) {
-		connection_refuse(connection, header->request, PROTO_E_BUSY, "too many requests on their way", NULL);
+		connection_refuse(connection, header->request, PROTO_E_BUSY,
+				  "too many requests on their way", NULL);
 		return NULL;
 	}
 	ask->connection = connection;
@@ -166,7 +172,8 @@ static void set_presence(struct connection *connection, const struct proto_messa
 	struct follow *follow = feed_find(connection, &presence->room);
 
 	if (!follow) {
-		connection_refuse(connection, message->header.request, PROTO_E_BAD_VALUE, "open the room first", NULL);
+		connection_refuse(connection, message->header.request, PROTO_E_BAD_VALUE,
+				  "open the room first", NULL);
 		return;
 	}
 	feed_set_here(follow, presence->here);
@@ -181,8 +188,8 @@ static void list_mine(struct connection *connection, const struct proto_message 
 	if (!ask) {
 		return;
 	}
-	r = mine_ask(connection->gateway, connection->session, &PROTO_BODY(message, rooms_mine)->after, on_mine, ask,
-		     &ask->mine);
+	r = mine_ask(connection->gateway, connection->session,
+		     &PROTO_BODY(message, rooms_mine)->after, on_mine, ask, &ask->mine);
 	if (r != 0) {
 		connection_refuse(connection, ask->request, r, NULL, NULL);
 		ask_free(ask);
@@ -198,12 +205,12 @@ static const struct {
 	enum proto_type type;
 	void (*handle)(struct connection *connection, const struct proto_message *message);
 } own[] = {
-	{ PROTO_PING, answer_ping },
-	{ PROTO_ROOM_OPEN, open_room },
-	{ PROTO_ROOM_CLOSE, close_room },
-	{ PROTO_ROOM_PRESENCE, set_presence },
-	{ PROTO_ROOMS_MINE, list_mine },
-	{ PROTO_SESSION_CLOSE, refuse_here }, /* the gateway's own business with the roomds */
+	{PROTO_PING, answer_ping},
+	{PROTO_ROOM_OPEN, open_room},
+	{PROTO_ROOM_CLOSE, close_room},
+	{PROTO_ROOM_PRESENCE, set_presence},
+	{PROTO_ROOMS_MINE, list_mine},
+	{PROTO_SESSION_CLOSE, refuse_here}, /* the gateway's own business with the roomds */
 };
 
 #define OWN_COUNT (sizeof(own) / sizeof(own[0]))
@@ -211,8 +218,10 @@ static const struct {
 /* Messages without a session are for signing in, which is done over HTTP, or for the bus. */
 bool ask_is_relayed(const struct proto_type_info *info)
 {
-	return info->caller == PROTO_CALLER_USER && envelope_has_field(info, "session", PROTO_KIND_ID) &&
-	       (info->at == PROTO_AT_REGISTRY || info->at == PROTO_AT_ROOM || info->at == PROTO_AT_PERSONAL);
+	return info->caller == PROTO_CALLER_USER &&
+	       envelope_has_field(info, "session", PROTO_KIND_ID) &&
+	       (info->at == PROTO_AT_REGISTRY || info->at == PROTO_AT_ROOM ||
+		info->at == PROTO_AT_PERSONAL);
 }
 
 static void relay(struct connection *connection, struct envelope *envelope)
@@ -254,7 +263,8 @@ static void dispatch(struct connection *connection, struct envelope *envelope)
 
 /* --- frames --- */
 
-static void refuse_frame(struct connection *connection, uint64_t request, int error, const char *detail)
+static void refuse_frame(struct connection *connection, uint64_t request, int error,
+			 const char *detail)
 {
 	connection_refuse(connection, request, error, detail, NULL);
 	if (++connection->bad_frames >= CONNECTION_BAD_MAX) {
@@ -265,9 +275,10 @@ static void refuse_frame(struct connection *connection, uint64_t request, int er
 static bool is_too_fast(struct connection *connection, uint64_t request)
 {
 	const struct gateway *gateway = connection->gateway;
-	uint64_t retry_ms =
-		meter_take(&connection->meter, gateway->settings->messages_per_second, gateway_now_ms(gateway));
-	struct proto_error cause = { .detail = PROTO_SPAN("too many messages a second"), .retry_ms = retry_ms };
+	uint64_t retry_ms = meter_take(&connection->meter, gateway->settings->messages_per_second,
+				       gateway_now_ms(gateway));
+	struct proto_error cause = {.detail = PROTO_SPAN("too many messages a second"),
+				    .retry_ms = retry_ms};
 
 	if (retry_ms > 0) {
 		connection_refuse(connection, request, PROTO_E_BUSY, NULL, &cause);
@@ -278,20 +289,23 @@ static bool is_too_fast(struct connection *connection, uint64_t request)
 void ask_handle(struct connection *connection, const char *data, size_t size, bool binary)
 {
 	_cleanup_(envelope_cleanup) struct envelope envelope = ENVELOPE_INIT;
-	struct proto_fault fault = { 0 };
+	struct proto_fault fault = {0};
 	int r;
 
 	if (binary != (connection->form == ENVELOPE_MSGPACK)) {
 		refuse_frame(connection, 0, PROTO_E_MALFORMED,
-			     binary ? "this subprotocol has text frames" : "this subprotocol has binary frames");
+			     binary ? "this subprotocol has text frames"
+				    : "this subprotocol has binary frames");
 		return;
 	}
-	r = envelope_open(connection->form, data, size, &connection->session->id, &envelope, &fault);
+	r = envelope_open(connection->form, data, size, &connection->session->id, &envelope,
+			  &fault);
 	if (is_too_fast(connection, envelope.message.header.request)) {
 		return;
 	}
 	if (r != 0) {
-		refuse_frame(connection, envelope.message.header.request, r, r > 0 ? fault.detail : NULL);
+		refuse_frame(connection, envelope.message.header.request, r,
+			     r > 0 ? fault.detail : NULL);
 		return;
 	}
 	connection->bad_frames = 0;

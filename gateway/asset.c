@@ -11,33 +11,29 @@ static const struct {
 	const char *suffix;
 	const char *type;
 } types[] = {
-	{ ".html", "text/html; charset=utf-8" },
-	{ ".js", "text/javascript; charset=utf-8" },
-	{ ".mjs", "text/javascript; charset=utf-8" },
-	{ ".css", "text/css; charset=utf-8" },
-	{ ".json", "application/json" },
-	{ ".webmanifest", "application/manifest+json" },
-	{ ".map", "application/json" },
-	{ ".svg", "image/svg+xml" },
-	{ ".png", "image/png" },
-	{ ".jpg", "image/jpeg" },
-	{ ".webp", "image/webp" },
-	{ ".ico", "image/x-icon" },
-	{ ".woff2", "font/woff2" },
-	{ ".wasm", "application/wasm" },
-	{ ".txt", "text/plain; charset=utf-8" },
+	{".html", "text/html; charset=utf-8"},
+	{".js", "text/javascript; charset=utf-8"},
+	{".mjs", "text/javascript; charset=utf-8"},
+	{".css", "text/css; charset=utf-8"},
+	{".json", "application/json"},
+	{".webmanifest", "application/manifest+json"},
+	{".map", "application/json"},
+	{".svg", "image/svg+xml"},
+	{".png", "image/png"},
+	{".jpg", "image/jpeg"},
+	{".webp", "image/webp"},
+	{".ico", "image/x-icon"},
+	{".woff2", "font/woff2"},
+	{".wasm", "application/wasm"},
+	{".txt", "text/plain; charset=utf-8"},
 };
 
 static const struct {
 	const char *path;
 	bool prefix;
 } pages[] = {
-	{ "/", false },
-	{ "/register/", false },
-	{ "/login/", false },
-	{ "/chat/", true },
-	{ "/users/profile/", false },
-	{ "/nodes/dashboard/", false },
+	{"/", false},	  {"/register/", false},      {"/login/", false},
+	{"/chat/", true}, {"/users/profile/", false}, {"/nodes/dashboard/", false},
 };
 
 static const char *const coding_names[ASSET_CODINGS] = {
@@ -120,7 +116,7 @@ static int quality(struct proto_span list, const char *name)
 
 enum asset_coding asset_negotiate(const struct asset *asset, struct proto_span accept_encoding)
 {
-	static const enum asset_coding preferred[] = { ASSET_BROTLI, ASSET_GZIP };
+	static const enum asset_coding preferred[] = {ASSET_BROTLI, ASSET_GZIP};
 
 	for (size_t i = 0; i < sizeof(preferred) / sizeof(preferred[0]); i++) {
 		if (asset->bodies[preferred[i]].data && accept_encoding.size > 0 &&
@@ -139,5 +135,6 @@ bool asset_matches(const struct asset_body *body, struct proto_span if_none_matc
 	if (proto_span_equal(if_none_match, PROTO_SPAN("*"))) {
 		return true;
 	}
-	return memmem(if_none_match.data, if_none_match.size, body->etag, strlen(body->etag)) != NULL;
+	return memmem(if_none_match.data, if_none_match.size, body->etag, strlen(body->etag)) !=
+	       NULL;
 }

@@ -5,8 +5,8 @@
  * The files of the browser application, all in memory: read once at start, with the compressed
  * versions that were made when the application was built (`app.js.br`, `app.js.gz`).
  *
- * Files below /assets/ carry a hash of their content in their name and never change; everything else
- * is asked for again each time, by ETag.
+ * Files below /assets/ carry a hash of their content in their name and never change; everything
+ * else is asked for again each time, by ETag.
  */
 
 #include <stdbool.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * Reading the assets from disk, once, at start; see asset.h. Links, hidden files and everything past a
- * limit end the start, rather than giving half an application. Paths are looked up in a hash, so that a
- * request never touches the disk and `..` means nothing.
+ * Reading the assets from disk, once, at start; see asset.h. Links, hidden files and everything
+ * past a limit end the start, rather than giving half an application. Paths are looked up in a
+ * hash, so that a request never touches the disk and `..` means nothing.
  */
 
 #include "gateway/asset.h"
@@ -70,7 +70,7 @@ static struct file *get_file(struct assets *assets, const char *path, size_t pat
 		free(file);
 		return NULL;
 	}
-	file->asset.type = asset_type((struct proto_span){ path, path_size });
+	file->asset.type = asset_type((struct proto_span){path, path_size});
 	file->asset.immutable = strncmp(path, "/assets/", 8) == 0;
 	HASH_ADD_KEYPTR(hh, assets->files, file->asset.path, path_size, file);
 	return file;
@@ -80,7 +80,8 @@ static void set_etag(struct asset_body *body)
 {
 	unsigned char hash[16];
 
-	(void)crypto_generichash(hash, sizeof(hash), (const unsigned char *)body->data, body->size, NULL, 0);
+	(void)crypto_generichash(hash, sizeof(hash), (const unsigned char *)body->data, body->size,
+				 NULL, 0);
 	body->etag[0] = '"';
 	(void)sodium_bin2hex(body->etag + 1, sizeof(body->etag) - 1, hash, sizeof(hash));
 	strcat(body->etag, "\"");
@@ -138,7 +139,8 @@ static int load_file(struct assets *assets, const char *root, const char *path, 
 	return file ? read_body(name, size, &file->asset.bodies[coding]) : -ENOMEM;
 }
 
-static int load_directory(struct assets *assets, const char *root, const char *path, unsigned int depth);
+static int load_directory(struct assets *assets, const char *root, const char *path,
+			  unsigned int depth);
 
 static int load_entry(struct assets *assets, const char *root, const char *path, unsigned int depth)
 {
@@ -162,7 +164,8 @@ static int load_entry(struct assets *assets, const char *root, const char *path,
 	return r;
 }
 
-static int load_directory(struct assets *assets, const char *root, const char *path, unsigned int depth)
+static int load_directory(struct assets *assets, const char *root, const char *path,
+			  unsigned int depth)
 {
 	char name[2 * ASSET_PATH_BYTES_MAX];
 	_cleanup_(close_dir) DIR *dir = NULL;
@@ -180,7 +183,8 @@ static int load_directory(struct assets *assets, const char *root, const char *p
 		if (entry->d_name[0] == '.') {
 			continue;
 		}
-		if (snprintf(below, sizeof(below), "%s/%s", path, entry->d_name) >= (int)sizeof(below)) {
+		if (snprintf(below, sizeof(below), "%s/%s", path, entry->d_name) >=
+		    (int)sizeof(below)) {
 			return -ENAMETOOLONG;
 		}
 		r = load_entry(assets, root, below, depth);
@@ -194,7 +198,8 @@ static void settle(struct assets *assets)
 	struct file *file;
 	struct file *next;
 
-	HASH_ITER(hh, assets->files, file, next) {
+	HASH_ITER(hh, assets->files, file, next)
+	{
 		if (!file->asset.bodies[ASSET_PLAIN].data) {
 			log_warn("asset.without_plain_version", LOG_TEXT("path", file->asset.path));
 			HASH_DEL(assets->files, file);
@@ -236,7 +241,8 @@ void assets_free(struct assets *assets)
 	if (!assets) {
 		return;
 	}
-	HASH_ITER(hh, assets->files, file, next) {
+	HASH_ITER(hh, assets->files, file, next)
+	{
 		HASH_DEL(assets->files, file);
 		for (size_t i = 0; i < ASSET_CODINGS; i++) {
 			free(file->asset.bodies[i].data);

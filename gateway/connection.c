@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * Life, input and output of a connection; what its messages ask for is done in ask.c. See connection.h.
+ * Life, input and output of a connection; what its messages ask for is done in ask.c. See
+ * connection.h.
  *
  * Output: frames are queued and leave together at the end of the loop's turn, in one send while the
- * socket takes them. A full queue gives up its events, which the log can give again, and keeps answers.
+ * socket takes them. A full queue gives up its events, which the log can give again, and keeps
+ * answers.
  */
 
 #include "gateway/connection.h"
@@ -42,7 +44,8 @@ bool connection_has_room(const struct connection *connection)
 	return connection->outbox.bytes * 4 < connection->outbox.bytes_max;
 }
 
-static void overflow(struct connection *connection, struct frame *frame, struct follow *follow, uint64_t seq)
+static void overflow(struct connection *connection, struct frame *frame, struct follow *follow,
+		     uint64_t seq)
 {
 	outbox_shed(&connection->outbox, feed_shed);
 	metric_add(connection->gateway->numbers.slow, 1);
@@ -53,7 +56,8 @@ static void overflow(struct connection *connection, struct frame *frame, struct 
 	}
 }
 
-void connection_send(struct connection *connection, struct frame *frame, struct follow *follow, uint64_t seq)
+void connection_send(struct connection *connection, struct frame *frame, struct follow *follow,
+		     uint64_t seq)
 {
 	if (connection->closing_ms > 0) {
 		return;
@@ -67,9 +71,10 @@ void connection_send(struct connection *connection, struct frame *frame, struct 
 	mark_dirty(connection);
 }
 
-void connection_tell(struct connection *connection, enum proto_type type, uint64_t request, const void *body)
+void connection_tell(struct connection *connection, enum proto_type type, uint64_t request,
+		     const void *body)
 {
-	const struct proto_header header = { .type = type, .request = request };
+	const struct proto_header header = {.type = type, .request = request};
 	struct frame *frame;
 	int r = envelope_seal(connection->form, &header, body, &frame);
 
@@ -81,8 +86,8 @@ void connection_tell(struct connection *connection, enum proto_type type, uint64
 	frame_unref(frame);
 }
 
-void connection_refuse(struct connection *connection, uint64_t request, int error, const char *detail,
-		       const struct proto_error *cause)
+void connection_refuse(struct connection *connection, uint64_t request, int error,
+		       const char *detail, const struct proto_error *cause)
 {
 	struct proto_error body = ask_error(error, detail, cause);
 
@@ -96,7 +101,8 @@ static bool send_some(struct connection *connection)
 	static unsigned char space[LISTENER_SEND_BYTES];
 	struct gateway *gateway = connection->gateway;
 
-	for (unsigned int i = 0; i < SENDS_PER_TURN && !listener_is_choked(connection->socket); i++) {
+	for (unsigned int i = 0; i < SENDS_PER_TURN && !listener_is_choked(connection->socket);
+	     i++) {
 		size_t frames = connection->outbox.count;
 		unsigned char *bytes;
 		size_t size = outbox_next(&connection->outbox, space, sizeof(space), &bytes);
@@ -154,7 +160,7 @@ bool connection_writable(struct connection *connection)
 
 void connection_fail(struct connection *connection, unsigned int code)
 {
-	const unsigned char payload[] = { (unsigned char)(code >> 8), (unsigned char)code };
+	const unsigned char payload[] = {(unsigned char)(code >> 8), (unsigned char)code};
 	struct frame *frame;
 
 	if (connection->closing_ms > 0) {
@@ -168,13 +174,15 @@ void connection_fail(struct connection *connection, unsigned int code)
 	mark_dirty(connection);
 }
 
-void connection_close(struct connection *connection, const char *why, bool final, uint64_t retry_ms, unsigned int code)
+void connection_close(struct connection *connection, const char *why, bool final, uint64_t retry_ms,
+		      unsigned int code)
 {
-	const struct proto_header header = { .type = PROTO_GOODBYE };
-	struct proto_goodbye body = { .code = proto_span(why), .final = final, .retry_ms = retry_ms };
+	const struct proto_header header = {.type = PROTO_GOODBYE};
+	struct proto_goodbye body = {.code = proto_span(why), .final = final, .retry_ms = retry_ms};
 	struct frame *frame;
 
-	if (connection->closing_ms == 0 && envelope_seal(connection->form, &header, &body, &frame) == 0) {
+	if (connection->closing_ms == 0 &&
+	    envelope_seal(connection->form, &header, &body, &frame) == 0) {
 		(void)outbox_push_anyway(&connection->outbox, frame);
 		frame_unref(frame);
 	}
@@ -200,7 +208,8 @@ static void on_session(void *context, int result, struct session *session)
 
 	connection->lookup = NULL;
 	if (result == PROTO_E_UNAVAILABLE || result == PROTO_E_TIMEOUT || result == PROTO_E_BUSY) {
-		connection_close(connection, "unavailable", false, 1000 + randombytes_uniform(2000), CLOSE_INTERNAL);
+		connection_close(connection, "unavailable", false, 1000 + randombytes_uniform(2000),
+				 CLOSE_INTERNAL);
 		return;
 	}
 	if (result != 0) {
@@ -226,8 +235,8 @@ static void link_in(struct connection *connection)
 	gateway->connection_count++;
 }
 
-int connection_new(struct gateway *gateway, struct lws *socket, enum envelope_form form, const uint8_t *secret,
-		   struct connection **ret_connection)
+int connection_new(struct gateway *gateway, struct lws *socket, enum envelope_form form,
+		   const uint8_t *secret, struct connection **ret_connection)
 {
 	struct connection *connection = calloc(1, sizeof(*connection));
 
@@ -245,7 +254,8 @@ int connection_new(struct gateway *gateway, struct lws *socket, enum envelope_fo
 	*ret_connection = connection;
 	if (!secret) {
 		connection_close(connection, "session_ended", true, 0, CLOSE_SESSION_ENDED);
-	} else if (session_find(gateway, secret, on_session, connection, &connection->lookup) != 0) {
+	} else if (session_find(gateway, secret, on_session, connection, &connection->lookup) !=
+		   0) {
 		connection_close(connection, "unavailable", false, 1000, CLOSE_INTERNAL);
 	}
 	return 0;
@@ -261,7 +271,8 @@ void connection_free(struct connection *connection)
 	asks_drop(connection);
 	session_find_cancel(connection->lookup);
 	if (connection->session) {
-		DL_DELETE2(connection->session->connections, connection, session_prev, session_next);
+		DL_DELETE2(connection->session->connections, connection, session_prev,
+			   session_next);
 		session_unref(connection->session);
 	}
 	if (connection->is_dirty) {
@@ -327,9 +338,12 @@ static bool join(struct connection *connection, const char *data, size_t size)
 	return true;
 }
 
-/* What comes after we have begun to close is read, so that the close frame arrives, and thrown away. */
-void connection_receive(struct connection *connection, const char *data, size_t size, size_t left, bool binary,
-			bool final)
+/*
+ * What comes after we have begun to close is read, so that the close frame arrives, and thrown
+ * away.
+ */
+void connection_receive(struct connection *connection, const char *data, size_t size, size_t left,
+			bool binary, bool final)
 {
 	uint64_t frame_bytes = connection->gateway->settings->frame_bytes;
 
@@ -394,7 +408,8 @@ void connections_tick(struct gateway *gateway)
 	struct connection *next;
 
 	gateway->wheel_at = (gateway->wheel_at + 1) % GATEWAY_WHEEL;
-	DL_FOREACH_SAFE2 (gateway->wheel[gateway->wheel_at], connection, next, wheel_next) {
+	DL_FOREACH_SAFE2(gateway->wheel[gateway->wheel_at], connection, next, wheel_next)
+	{
 		look_after(connection);
 	}
 }
@@ -403,7 +418,8 @@ void connections_end_session(struct session *session)
 {
 	struct connection *connection;
 
-	DL_FOREACH2 (session->connections, connection, session_next) {
+	DL_FOREACH2(session->connections, connection, session_next)
+	{
 		connection_close(connection, "session_ended", true, 0, CLOSE_SESSION_ENDED);
 	}
 }
@@ -412,7 +428,9 @@ void connections_drain(struct gateway *gateway)
 {
 	struct connection *connection;
 
-	DL_FOREACH (gateway->connections, connection) {
-		connection_close(connection, "draining", false, randombytes_uniform(5000), CLOSE_GOING_AWAY);
+	DL_FOREACH(gateway->connections, connection)
+	{
+		connection_close(connection, "draining", false, randombytes_uniform(5000),
+				 CLOSE_GOING_AWAY);
 	}
 }

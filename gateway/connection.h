@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * One browser on a WebSocket: who it is, what it asked for, which rooms it follows, what waits to be
- * sent. Knows nothing of sockets but the few calls of listener.h.
+ * One browser on a WebSocket: who it is, what it asked for, which rooms it follows, what waits to
+ * be sent. Knows nothing of sockets but the few calls of listener.h.
  *
  *   new ─▶ session looked up (frames wait, bounded) ─▶ open ─▶ closing: goodbye, close frame
  *                       └─ there is none: goodbye session_ended, 4401
@@ -73,28 +73,37 @@ struct connection {
 /* --- for the listener --- */
 
 /* `secret`: from the cookie; NULL: there was none. Returns 0 or -ENOMEM. */
-int connection_new(struct gateway *gateway, struct lws *socket, enum envelope_form form, const uint8_t *secret,
-		   struct connection **ret_connection);
+int connection_new(struct gateway *gateway, struct lws *socket, enum envelope_form form,
+		   const uint8_t *secret, struct connection **ret_connection);
 void connection_free(struct connection *connection);
 /* A part of a message. `left`: bytes of its frame still to come. */
-void connection_receive(struct connection *connection, const char *data, size_t size, size_t left, bool binary,
-			bool final);
+void connection_receive(struct connection *connection, const char *data, size_t size, size_t left,
+			bool binary, bool final);
 void connection_heard(struct connection *connection);
 /* The socket can be written. False: it is lost. */
 bool connection_writable(struct connection *connection);
 
 /* --- for everybody --- */
 
-/* Queue a frame; it leaves at the end of the loop's turn. `follow` and `seq`: the event in it, or NULL, 0. */
-void connection_send(struct connection *connection, struct frame *frame, struct follow *follow, uint64_t seq);
+/*
+ * Queue a frame; it leaves at the end of the loop's turn. `follow` and `seq`: the event in it, or
+ * NULL, 0.
+ */
+void connection_send(struct connection *connection, struct frame *frame, struct follow *follow,
+		     uint64_t seq);
 /* Encode and queue. `request` 0: it answers nothing. */
-void connection_tell(struct connection *connection, enum proto_type type, uint64_t request, const void *body);
-void connection_refuse(struct connection *connection, uint64_t request, int error, const char *detail,
-		       const struct proto_error *cause);
+void connection_tell(struct connection *connection, enum proto_type type, uint64_t request,
+		     const void *body);
+void connection_refuse(struct connection *connection, uint64_t request, int error,
+		       const char *detail, const struct proto_error *cause);
 /* Close for a breach of the WebSocket protocol or its limits. */
 void connection_fail(struct connection *connection, unsigned int code);
-/* Say goodbye and close. The peer answers with a close frame, or is cut off after CONNECTION_CLOSING_MS. */
-void connection_close(struct connection *connection, const char *why, bool final, uint64_t retry_ms, unsigned int code);
+/*
+ * Say goodbye and close. The peer answers with a close frame, or is cut off after
+ * CONNECTION_CLOSING_MS.
+ */
+void connection_close(struct connection *connection, const char *why, bool final, uint64_t retry_ms,
+		      unsigned int code);
 /* Whether more may be queued than what must be. */
 bool connection_has_room(const struct connection *connection);
 

@@ -16,7 +16,8 @@ static bool parse_secret(struct proto_span text, uint8_t ret_secret[static PROTO
 	uint8_t secret[PROTO_SECRET_BYTES];
 	size_t size;
 
-	if (sodium_base642bin(secret, sizeof(secret), text.data, text.size, NULL, &size, NULL, BASE64URL) != 0 ||
+	if (sodium_base642bin(secret, sizeof(secret), text.data, text.size, NULL, &size, NULL,
+			      BASE64URL) != 0 ||
 	    size != sizeof(secret)) {
 		return false;
 	}
@@ -38,9 +39,11 @@ bool cookie_parse(struct proto_span header, uint8_t ret_secret[static PROTO_SECR
 		while (at < stop && *at == ' ') {
 			at++;
 		}
-		if ((size_t)(stop - at) >= sizeof(name) - 1 && memcmp(at, name, sizeof(name) - 1) == 0) {
+		if ((size_t)(stop - at) >= sizeof(name) - 1 &&
+		    memcmp(at, name, sizeof(name) - 1) == 0) {
 			at += sizeof(name) - 1;
-			return parse_secret((struct proto_span){ at, (size_t)(stop - at) }, ret_secret);
+			return parse_secret((struct proto_span){at, (size_t)(stop - at)},
+					    ret_secret);
 		}
 		at = stop + 1;
 	}
@@ -54,9 +57,11 @@ void cookie_format(const uint8_t secret[static PROTO_SECRET_BYTES], uint64_t max
 	int n;
 
 	sodium_bin2base64(text, sizeof(text), secret, PROTO_SECRET_BYTES, BASE64URL);
-	n = snprintf(ret_text, COOKIE_BYTES_MAX, COOKIE_NAME "=%s; Path=/; Secure; HttpOnly; SameSite=Lax", text);
+	n = snprintf(ret_text, COOKIE_BYTES_MAX,
+		     COOKIE_NAME "=%s; Path=/; Secure; HttpOnly; SameSite=Lax", text);
 	if (max_age_s > 0) {
-		(void)snprintf(ret_text + n, COOKIE_BYTES_MAX - (size_t)n, "; Max-Age=%" PRIu64, max_age_s);
+		(void)snprintf(ret_text + n, COOKIE_BYTES_MAX - (size_t)n, "; Max-Age=%" PRIu64,
+			       max_age_s);
 	}
 	sodium_memzero(text, sizeof(text));
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * See envelope.h. The session is put in as bytes, in front of the first key, before the one and only
- * decoding. A peer that sends a session of its own then has the key twice, which is malformed: such a
- * frame is decoded as it came, and the field overwritten.
+ * See envelope.h. The session is put in as bytes, in front of the first key, before the one and
+ * only decoding. A peer that sends a session of its own then has the key twice, which is malformed:
+ * such a frame is decoded as it came, and the field overwritten.
  */
 
 #include "gateway/envelope.h"
@@ -31,9 +31,11 @@ bool envelope_has_field(const struct proto_type_info *info, const char *name, en
 
 void *envelope_field(const struct proto_message *message, const char *name, enum proto_kind kind)
 {
-	const struct proto_field *field = proto_record_field(message->info->record, proto_span(name));
+	const struct proto_field *field = proto_record_field(message->info->record,
+							     proto_span(name));
 
-	return field && field->kind == kind && message->body ? (char *)message->body + field->offset : NULL;
+	return field && field->kind == kind && message->body ? (char *)message->body + field->offset
+							     : NULL;
 }
 
 /* Bytes to put at `*ret_at`, and how many of those that stand there they replace. */
@@ -44,7 +46,8 @@ struct insert {
 	size_t replaced;
 };
 
-static bool insert_json(const char *data, size_t size, const struct proto_id *session, struct insert *insert)
+static bool insert_json(const char *data, size_t size, const struct proto_id *session,
+			struct insert *insert)
 {
 	char text[PROTO_ID_TEXT_BYTES];
 	size_t at = 0;
@@ -65,8 +68,12 @@ static bool insert_json(const char *data, size_t size, const struct proto_id *se
 	return true;
 }
 
-/* A map header grows by one key: fixmap, or map 16 (the specification of msgpack, "map format family"). */
-static bool insert_msgpack(const char *data, size_t size, const struct proto_id *session, struct insert *insert)
+/*
+ * A map header grows by one key: fixmap, or map 16 (the specification of msgpack, "map format
+ * family").
+ */
+static bool insert_msgpack(const char *data, size_t size, const struct proto_id *session,
+			   struct insert *insert)
 {
 	const unsigned char *in = (const unsigned char *)data;
 	unsigned char *out = (unsigned char *)insert->bytes;
@@ -126,8 +133,8 @@ static char *with_insert(const char *data, size_t size, const struct insert *ins
 	return bytes;
 }
 
-static int decode_as_is(enum envelope_form form, const char *data, size_t size, struct envelope *envelope,
-			struct proto_fault *fault)
+static int decode_as_is(enum envelope_form form, const char *data, size_t size,
+			struct envelope *envelope, struct proto_fault *fault)
 {
 	char *bytes = malloc(size > 0 ? size : 1);
 
@@ -138,8 +145,9 @@ static int decode_as_is(enum envelope_form form, const char *data, size_t size, 
 	return decode(form, bytes, size, envelope, fault);
 }
 
-int envelope_open(enum envelope_form form, const char *data, size_t size, const struct proto_id *session,
-		  struct envelope *ret_envelope, struct proto_fault *ret_fault)
+int envelope_open(enum envelope_form form, const char *data, size_t size,
+		  const struct proto_id *session, struct envelope *ret_envelope,
+		  struct proto_fault *ret_fault)
 {
 	struct insert insert;
 	bool inserted = form == ENVELOPE_JSON ? insert_json(data, size, session, &insert)
@@ -154,7 +162,8 @@ int envelope_open(enum envelope_form form, const char *data, size_t size, const 
 		if (!bytes) {
 			return -ENOMEM;
 		}
-		r = decode(form, bytes, size - insert.replaced + insert.size, ret_envelope, ret_fault);
+		r = decode(form, bytes, size - insert.replaced + insert.size, ret_envelope,
+			   ret_fault);
 	}
 	if (r == PROTO_E_MALFORMED) {
 		r = decode_as_is(form, data, size, ret_envelope, ret_fault);
@@ -194,9 +203,11 @@ int envelope_seal(enum envelope_form form, const struct proto_header *header, co
 	int r;
 
 	proto_buffer_reset(&out);
-	r = form == ENVELOPE_JSON ? proto_encode_json(&out, header, body) : proto_encode(&out, header, body);
+	r = form == ENVELOPE_JSON ? proto_encode_json(&out, header, body)
+				  : proto_encode(&out, header, body);
 	if (r != 0) {
 		return r;
 	}
-	return frame_new(form == ENVELOPE_JSON ? FRAME_TEXT : FRAME_BINARY, out.data, out.size, ret_frame);
+	return frame_new(form == ENVELOPE_JSON ? FRAME_TEXT : FRAME_BINARY, out.data, out.size,
+			 ret_frame);
 }

@@ -78,13 +78,15 @@ void errand_ignore(void *context, int result, const struct proto_message *answer
 static void start_timer(struct gateway *gateway)
 {
 	if (!uv_is_active((uv_handle_t *)&gateway->retry)) {
-		(void)uv_timer_start(&gateway->retry, errands_on_retry, RETRY_TIMER_MS, RETRY_TIMER_MS);
+		(void)uv_timer_start(&gateway->retry, errands_on_retry, RETRY_TIMER_MS,
+				     RETRY_TIMER_MS);
 	}
 }
 
 /* --- lanes --- */
 
-static struct write_lane *get_lane(struct gateway *gateway, uint64_t connection, const struct proto_id *room)
+static struct write_lane *get_lane(struct gateway *gateway, uint64_t connection,
+				   const struct proto_id *room)
 {
 	struct lane_key key;
 	struct write_lane *lane;
@@ -113,7 +115,8 @@ static void pump(struct gateway *gateway, struct write_lane *lane)
 		(void)lane_release(&lane->lane);
 	}
 	while ((item = lane_next(&lane->lane)) != NULL) {
-		struct errand *errand = (struct errand *)((char *)item - offsetof(struct errand, item));
+		struct errand *errand = (struct errand *)((char *)item -
+							  offsetof(struct errand, item));
 		uint64_t behind = lane_take_off(&lane->lane, item);
 
 		if (errand->prev) {
@@ -194,8 +197,9 @@ static void rest(struct errand *errand, uint64_t for_ms)
 	if (errand->lane) {
 		errand->state = ERRAND_QUEUED;
 		lane_return(&errand->lane->lane, &errand->item);
-		errand->lane->release_ms =
-			errand->lane->release_ms > until_ms ? errand->lane->release_ms : until_ms;
+		errand->lane->release_ms = errand->lane->release_ms > until_ms
+						   ? errand->lane->release_ms
+						   : until_ms;
 	} else {
 		errand->state = ERRAND_RESTING;
 		errand->rest_until_ms = until_ms;
@@ -220,13 +224,14 @@ static struct upstream *find_upstream(struct errand *errand)
 
 static void fly(struct errand *errand)
 {
-	struct bus_call_options options = { .timeout_ms = time_left_ms(errand) };
+	struct bus_call_options options = {.timeout_ms = time_left_ms(errand)};
 
 	options.timeout_ms += options.timeout_ms == 0;
 	errand->state = ERRAND_FLYING;
 	errand->flown = true;
 	errand->term = errand->pass ? errand->pass->term : 0;
-	bus_call(errand->upstream->link, errand->type, errand->body, &options, on_answer, errand, &errand->call);
+	bus_call(errand->upstream->link, errand->type, errand->body, &options, on_answer, errand,
+		 &errand->call);
 }
 
 static void launch(struct errand *errand)
@@ -261,7 +266,8 @@ static bool may_help(const struct errand *errand, int result)
 	if (errand->type == PROTO_ACCOUNT_CREATE || errand->session == NULL) {
 		return false;
 	}
-	return result == PROTO_E_NOT_OWNER || result == PROTO_E_UNAVAILABLE || result == PROTO_E_FENCED;
+	return result == PROTO_E_NOT_OWNER || result == PROTO_E_UNAVAILABLE ||
+	       result == PROTO_E_FENCED;
 }
 
 static void settle(struct errand *errand, int result, const struct proto_message *answer)
@@ -269,7 +275,8 @@ static void settle(struct errand *errand, int result, const struct proto_message
 	struct write_lane *lane = errand->lane;
 	struct gateway *gateway = errand->gateway;
 
-	if (result == PROTO_E_OUT_OF_ORDER && lane && errand->item.behind && time_left_ms(errand) > 0) {
+	if (result == PROTO_E_OUT_OF_ORDER && lane && errand->item.behind &&
+	    time_left_ms(errand) > 0) {
 		rest(errand, 0);
 		pump(gateway, lane);
 	} else if (may_help(errand, result) && time_left_ms(errand) > REST_FIRST_MS) {
@@ -307,7 +314,8 @@ void errands_unpark(struct pass *pass, int result)
 		if (result == 0) {
 			fly(errand);
 		} else {
-			settle(errand, result == PROTO_E_TIMEOUT ? PROTO_E_UNAVAILABLE : result, NULL);
+			settle(errand, result == PROTO_E_TIMEOUT ? PROTO_E_UNAVAILABLE : result,
+			       NULL);
 		}
 	}
 }
@@ -327,7 +335,8 @@ static void pump_all(struct gateway *gateway)
 	struct write_lane *lane;
 	struct write_lane *next;
 
-	HASH_ITER(hh, gateway->lanes, lane, next) {
+	HASH_ITER(hh, gateway->lanes, lane, next)
+	{
 		pump(gateway, lane);
 	}
 }
@@ -337,7 +346,8 @@ void errands_repeat(struct upstream *upstream)
 	struct errand *errand;
 	struct errand *next;
 
-	DL_FOREACH_SAFE2 (upstream->gateway->errands, errand, next, all_next) {
+	DL_FOREACH_SAFE2(upstream->gateway->errands, errand, next, all_next)
+	{
 		if (errand->upstream == upstream && errand->state == ERRAND_FLYING) {
 			set_out_again(errand);
 		}
@@ -351,7 +361,8 @@ void errands_redirect(struct gateway *gateway)
 	struct errand *errand;
 	struct errand *next;
 
-	DL_FOREACH_SAFE2 (gateway->errands, errand, next, all_next) {
+	DL_FOREACH_SAFE2(gateway->errands, errand, next, all_next)
+	{
 		const struct slot_owner *owner;
 
 		if (errand->info->at == PROTO_AT_REGISTRY) {
@@ -371,12 +382,16 @@ void errands_redirect(struct gateway *gateway)
 	pump_all(gateway);
 }
 
-/* Ends one errand that is past its deadline. `done` may free others, so the search starts anew each time. */
+/*
+ * Ends one errand that is past its deadline. `done` may free others, so the search starts anew each
+ * time.
+ */
 static bool expire_one(struct gateway *gateway)
 {
 	struct errand *errand;
 
-	DL_FOREACH2 (gateway->errands, errand, all_next) {
+	DL_FOREACH2(gateway->errands, errand, all_next)
+	{
 		bool idle = errand->state == ERRAND_RESTING || errand->state == ERRAND_QUEUED;
 
 		if (idle && time_left_ms(errand) == 0) {
@@ -395,13 +410,14 @@ void errands_on_retry(uv_timer_t *timer)
 	struct errand *errand;
 	struct errand *next;
 
-	for (unsigned int i = 0; i < EXPIRED_PER_TURN && expire_one(gateway); i++) {
-	}
-	DL_FOREACH_SAFE2 (gateway->errands, errand, next, all_next) {
+	for (unsigned int i = 0; i < EXPIRED_PER_TURN && expire_one(gateway); i++) {}
+	DL_FOREACH_SAFE2(gateway->errands, errand, next, all_next)
+	{
 		if (errand->state == ERRAND_RESTING && now_ms >= errand->rest_until_ms) {
 			launch(errand);
 		}
-		waiting = waiting || errand->state == ERRAND_RESTING || errand->state == ERRAND_QUEUED;
+		waiting = waiting || errand->state == ERRAND_RESTING ||
+			  errand->state == ERRAND_QUEUED;
 	}
 	pump_all(gateway);
 	if (!waiting) {
@@ -414,7 +430,7 @@ void errands_on_retry(uv_timer_t *timer)
 static int choose_slot(struct errand *errand)
 {
 	const struct proto_id *room = NULL;
-	struct proto_message message = { .info = errand->info, .body = errand->body };
+	struct proto_message message = {.info = errand->info, .body = errand->body};
 
 	switch (errand->info->at) {
 	case PROTO_AT_REGISTRY:
@@ -437,13 +453,14 @@ static int choose_slot(struct errand *errand)
 
 static int enter_lane(struct errand *errand, uint64_t connection)
 {
-	struct proto_message message = { .info = errand->info, .body = errand->body };
+	struct proto_message message = {.info = errand->info, .body = errand->body};
 	const struct proto_id *client = envelope_field(&message, "client", PROTO_KIND_ID);
 	const uint64_t *number = envelope_field(&message, "number", PROTO_KIND_U64);
 	const struct proto_id *room = envelope_field(&message, "room", PROTO_KIND_ID);
 	uint64_t *prev = envelope_field(&message, "prev", PROTO_KIND_U64);
 
-	if (connection == 0 || !client || !number || !room || errand->info->caller != PROTO_CALLER_USER) {
+	if (connection == 0 || !client || !number || !room ||
+	    errand->info->caller != PROTO_CALLER_USER) {
 		return 0;
 	}
 	errand->lane = get_lane(errand->gateway, connection, room);
@@ -485,8 +502,8 @@ static int prepare(struct errand *errand, const struct errand_order *order)
 	return r ? r : enter_lane(errand, order->connection);
 }
 
-int errand_send(struct gateway *gateway, const struct errand_order *order, errand_done_fn done, void *context,
-		struct errand **ret_errand)
+int errand_send(struct gateway *gateway, const struct errand_order *order, errand_done_fn done,
+		void *context, struct errand **ret_errand)
 {
 	struct errand *errand;
 	int r;
@@ -502,8 +519,8 @@ int errand_send(struct gateway *gateway, const struct errand_order *order, erran
 	errand->gateway = gateway;
 	errand->done = done;
 	errand->context = context;
-	errand->deadline_ms =
-		gateway_now_ms(gateway) + (order->timeout_ms > 0 ? order->timeout_ms : ERRAND_TIMEOUT_MS);
+	errand->deadline_ms = gateway_now_ms(gateway) +
+			      (order->timeout_ms > 0 ? order->timeout_ms : ERRAND_TIMEOUT_MS);
 	errand->session = order->session ? session_ref(order->session) : NULL;
 	DL_APPEND2(gateway->errands, errand, all_prev, all_next);
 	r = prepare(errand, order);
@@ -541,10 +558,12 @@ void errands_free(struct gateway *gateway)
 	struct errand *errand;
 	struct errand *next;
 
-	DL_FOREACH_SAFE2 (gateway->errands, errand, next, all_next) {
+	DL_FOREACH_SAFE2(gateway->errands, errand, next, all_next)
+	{
 		errand_free(errand);
 	}
-	HASH_ITER(hh, gateway->lanes, lane, next_lane) {
+	HASH_ITER(hh, gateway->lanes, lane, next_lane)
+	{
 		HASH_DEL(gateway->lanes, lane);
 		free(lane);
 	}

@@ -28,9 +28,10 @@ struct sheet {
 
 static struct frame *sheet_frame(struct sheet *sheet, enum envelope_form form)
 {
-	const struct proto_header header = { .type = sheet->type };
+	const struct proto_header header = {.type = sheet->type};
 
-	if (!sheet->frames[form] && envelope_seal(form, &header, sheet->body, &sheet->frames[form]) != 0) {
+	if (!sheet->frames[form] &&
+	    envelope_seal(form, &header, sheet->body, &sheet->frames[form]) != 0) {
 		return NULL;
 	}
 	return sheet->frames[form];
@@ -59,10 +60,11 @@ static void deliver(struct follow *follow, struct sheet *sheet, uint64_t seq)
 /* To all, at once or not at all: presence and typing are not stored. */
 static void tell_all(struct feed_room *room, enum proto_type type, const void *body)
 {
-	struct sheet sheet = { .type = type, .body = body };
+	struct sheet sheet = {.type = type, .body = body};
 	struct follow *follow;
 
-	DL_FOREACH (room->follows, follow) {
+	DL_FOREACH(room->follows, follow)
+	{
 		struct frame *frame;
 
 		if (follow->state != FOLLOW_LIVE || !connection_has_room(follow->connection)) {
@@ -85,7 +87,8 @@ static bool is_closed_to_strangers(const struct feed_room *room)
 
 static bool may_read(const struct feed_room *room, enum proto_role role)
 {
-	bool member = role == PROTO_ROLE_OWNER || role == PROTO_ROLE_ADMIN || role == PROTO_ROLE_MEMBER;
+	bool member = role == PROTO_ROLE_OWNER || role == PROTO_ROLE_ADMIN ||
+		      role == PROTO_ROLE_MEMBER;
 
 	return role != PROTO_ROLE_BANNED && (member || !is_closed_to_strangers(room));
 }
@@ -99,7 +102,8 @@ static void expel(struct feed_room *room)
 	if (room->access == PROTO_ROOM_KIND_PERSONAL) {
 		return;
 	}
-	DL_FOREACH_SAFE (room->follows, follow, next) {
+	DL_FOREACH_SAFE(room->follows, follow, next)
+	{
 		if (follow->state != FOLLOW_OPENING && !may_read(room, follow->role)) {
 			bool last = room->follows->next == NULL;
 
@@ -115,7 +119,8 @@ static void apply_member(struct feed_room *room, const struct proto_event *event
 {
 	struct follow *follow;
 
-	DL_FOREACH (room->follows, follow) {
+	DL_FOREACH(room->follows, follow)
+	{
 		if (follow->connection->session &&
 		    proto_id_equal(&follow->connection->session->user, &event->subject)) {
 			follow->role = event->role;
@@ -143,11 +148,12 @@ static bool apply_state(struct feed_room *room, const struct proto_event *event)
 /* The next event of the room. Returns whether expel() is due. */
 static bool apply(struct feed_room *room, const struct proto_event *event)
 {
-	struct sheet sheet = { .type = PROTO_EVENT, .body = event };
+	struct sheet sheet = {.type = PROTO_EVENT, .body = event};
 	struct follow *follow;
 
 	cursor_advance(&room->cursor, event->epoch, event->seq);
-	DL_FOREACH (room->follows, follow) {
+	DL_FOREACH(room->follows, follow)
+	{
 		if (follow->state == FOLLOW_LIVE && follow->last + 1 == event->seq) {
 			deliver(follow, &sheet, event->seq);
 		}
@@ -254,7 +260,8 @@ static void on_beacon(struct gateway *gateway, const struct proto_beacon *beacon
 	}
 }
 
-static void on_message(void *context, const struct proto_id *topic, const struct proto_message *message)
+static void on_message(void *context, const struct proto_id *topic,
+		       const struct proto_message *message)
 {
 	struct upstream *upstream = context;
 	struct gateway *gateway = upstream->gateway;
@@ -285,7 +292,8 @@ static struct follow *any_reader(struct feed_room *room)
 {
 	struct follow *follow;
 
-	DL_FOREACH (room->follows, follow) {
+	DL_FOREACH(room->follows, follow)
+	{
 		if (follow->state != FOLLOW_OPENING) {
 			return follow;
 		}
@@ -341,8 +349,8 @@ static void on_fetched(void *context, int result, const struct proto_message *an
 static void fetch(struct feed_room *room)
 {
 	struct follow *reader = any_reader(room);
-	struct proto_room_events body = { .room = room->id, .after = room->cursor.last };
-	struct errand_order order = { .type = PROTO_ROOM_EVENTS, .body = &body };
+	struct proto_room_events body = {.room = room->id, .after = room->cursor.last};
+	struct errand_order order = {.type = PROTO_ROOM_EVENTS, .body = &body};
 
 	if (room->fetch || !room->cursor.known || !reader) {
 		return;
@@ -378,10 +386,11 @@ static int ensure_feed(struct upstream *upstream)
 	if (upstream->feed) {
 		return 0;
 	}
-	r = bus_feed_new(upstream->gateway->service->bus, upstream->feed_address, on_message, upstream,
-			 &upstream->feed);
+	r = bus_feed_new(upstream->gateway->service->bus, upstream->feed_address, on_message,
+			 upstream, &upstream->feed);
 	if (r != 0) {
-		log_warn("feed.not_made", LOG_TEXT("address", upstream->feed_address), LOG_ERRNO(r));
+		log_warn("feed.not_made", LOG_TEXT("address", upstream->feed_address),
+			 LOG_ERRNO(r));
 		return r;
 	}
 	bus_feed_on_up(upstream->feed, on_feed_up, upstream);
@@ -401,8 +410,9 @@ static void unsubscribe(struct feed_room *room)
 
 static void subscribe(struct feed_room *room)
 {
-	struct proto_id incarnation = { 0 };
-	struct upstream *upstream = upstream_of_slot(room->gateway, proto_id_slot(&room->id), &incarnation);
+	struct proto_id incarnation = {0};
+	struct upstream *upstream = upstream_of_slot(room->gateway, proto_id_slot(&room->id),
+						     &incarnation);
 
 	if (!upstream ||
 	    (upstream == room->upstream && proto_id_equal(&incarnation, &room->incarnation))) {
@@ -410,7 +420,8 @@ static void subscribe(struct feed_room *room)
 	}
 	if (upstream != room->upstream) {
 		unsubscribe(room);
-		if (ensure_feed(upstream) != 0 || bus_feed_subscribe(upstream->feed, &room->id) != 0) {
+		if (ensure_feed(upstream) != 0 ||
+		    bus_feed_subscribe(upstream->feed, &room->id) != 0) {
 			return;
 		}
 		room->upstream = upstream;
@@ -482,7 +493,8 @@ struct follow *feed_find(const struct connection *connection, const struct proto
 {
 	struct follow *follow;
 
-	DL_FOREACH2 (connection->follows, follow, next_in) {
+	DL_FOREACH2(connection->follows, follow, next_in)
+	{
 		if (proto_id_equal(&follow->room->id, room)) {
 			return follow;
 		}
@@ -537,7 +549,7 @@ void feed_set_here(struct follow *follow, bool here)
 
 static void reset(struct follow *follow, uint64_t seq)
 {
-	struct proto_reset body = { .room = follow->room->id, .seq = seq };
+	struct proto_reset body = {.room = follow->room->id, .seq = seq};
 
 	follow->last = seq;
 	connection_tell(follow->connection, PROTO_RESET, 0, &body);
@@ -547,7 +559,7 @@ static void become_live(struct follow *follow)
 {
 	follow->state = FOLLOW_LIVE;
 	if (follow->owes_mark) {
-		struct proto_caught_up body = { .room = follow->room->id, .seq = follow->last };
+		struct proto_caught_up body = {.room = follow->room->id, .seq = follow->last};
 
 		follow->owes_mark = false;
 		connection_tell(follow->connection, PROTO_CAUGHT_UP, 0, &body);
@@ -561,13 +573,16 @@ static bool is_final(int result)
 	return status == 403 || status == 404;
 }
 
-/* As many events of a page as the queue takes; the rest is asked for again. Returns whether any was due. */
+/*
+ * As many events of a page as the queue takes; the rest is asked for again. Returns whether any was
+ * due.
+ */
 static bool deliver_page(struct follow *follow, const struct proto_room_range *range)
 {
 	bool due = false;
 
 	for (size_t i = 0; i < range->events.count; i++) {
-		struct sheet sheet = { .type = PROTO_EVENT, .body = &range->events.items[i] };
+		struct sheet sheet = {.type = PROTO_EVENT, .body = &range->events.items[i]};
 		uint64_t seq = range->events.items[i].seq;
 		struct frame *frame;
 
@@ -606,8 +621,8 @@ static void on_page(void *context, int result, const struct proto_message *answe
 static void advance(struct follow *follow)
 {
 	struct feed_room *room = follow->room;
-	struct proto_room_events body = { .room = room->id, .after = follow->last };
-	struct errand_order order = { .type = PROTO_ROOM_EVENTS, .body = &body };
+	struct proto_room_events body = {.room = room->id, .after = follow->last};
+	struct errand_order order = {.type = PROTO_ROOM_EVENTS, .body = &body};
 
 	if (follow->state != FOLLOW_BEHIND || follow->errand) {
 		return;
@@ -643,7 +658,8 @@ void feed_drained(struct connection *connection)
 	struct follow *follow;
 	struct follow *next;
 
-	DL_FOREACH_SAFE2 (connection->follows, follow, next, next_in) {
+	DL_FOREACH_SAFE2(connection->follows, follow, next, next_in)
+	{
 		if (follow->state == FOLLOW_BEHIND && !follow->failed) {
 			advance(follow);
 		}
@@ -705,11 +721,14 @@ static void on_opened(void *context, int result, const struct proto_message *ans
 static bool may_follow(struct connection *connection, const struct follow *follow, uint64_t request)
 {
 	if (follow && follow->state == FOLLOW_OPENING) {
-		connection_refuse(connection, request, PROTO_E_BUSY, "the room is being opened", NULL);
+		connection_refuse(connection, request, PROTO_E_BUSY, "the room is being opened",
+				  NULL);
 		return false;
 	}
-	if (!follow && connection->follow_count >= connection->gateway->settings->rooms_per_connection) {
-		connection_refuse(connection, request, PROTO_E_LIMIT, "too many rooms on this connection", NULL);
+	if (!follow &&
+	    connection->follow_count >= connection->gateway->settings->rooms_per_connection) {
+		connection_refuse(connection, request, PROTO_E_LIMIT,
+				  "too many rooms on this connection", NULL);
 		return false;
 	}
 	return true;
@@ -718,7 +737,8 @@ static bool may_follow(struct connection *connection, const struct follow *follo
 void feed_open(struct connection *connection, uint64_t request, const struct proto_room_open *open)
 {
 	struct follow *follow = feed_find(connection, &open->room);
-	struct errand_order order = { .type = PROTO_ROOM_OPEN, .body = open, .session = connection->session };
+	struct errand_order order = {
+		.type = PROTO_ROOM_OPEN, .body = open, .session = connection->session};
 	int r = -ENOMEM;
 
 	if (!may_follow(connection, follow, request)) {
@@ -751,7 +771,8 @@ static void retry_follows(struct feed_room *room)
 	struct follow *follow;
 	struct follow *next;
 
-	DL_FOREACH_SAFE (room->follows, follow, next) {
+	DL_FOREACH_SAFE(room->follows, follow, next)
+	{
 		if (follow->failed) {
 			follow->failed = false;
 			advance(follow);
@@ -764,7 +785,8 @@ void feeds_tick(struct gateway *gateway)
 	struct feed_room *room;
 	struct feed_room *next;
 
-	HASH_ITER(hh, gateway->rooms, room, next) {
+	HASH_ITER(hh, gateway->rooms, room, next)
+	{
 		if (!room->upstream) {
 			subscribe(room);
 		}
@@ -781,7 +803,8 @@ void feeds_free(struct gateway *gateway)
 	struct feed_room *room;
 	struct feed_room *next;
 
-	HASH_ITER(hh, gateway->rooms, room, next) {
+	HASH_ITER(hh, gateway->rooms, room, next)
+	{
 		room_free(room);
 	}
 }

@@ -4,9 +4,9 @@
 /*
  * A room that this gateway follows for its connections, and each connection's place in it.
  *
- * Events come from the roomd that owns the room's slot, over one feed per roomd. That path may drop; the
- * log at the owner is the truth (cursor.h decides which is asked for). The room has a cursor, which
- * moves with the feed; each follow has one of its own and is either
+ * Events come from the roomd that owns the room's slot, over one feed per roomd. That path may
+ * drop; the log at the owner is the truth (cursor.h decides which is asked for). The room has a
+ * cursor, which moves with the feed; each follow has one of its own and is either
  *
  *   OPENING    room_open is on its way to the owner; nothing is delivered
  *   LIVE       at the room's cursor: gets each event as it comes

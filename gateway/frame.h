@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * A WebSocket frame as the server sends it (RFC 6455, section 5.2): complete, final, unmasked. Because
- * it has no mask it is the same for every reader, so it is made once and shared by counting references.
+ * A WebSocket frame as the server sends it (RFC 6455, section 5.2): complete, final, unmasked.
+ * Because it has no mask it is the same for every reader, so it is made once and shared by counting
+ * references.
  */
 
 #include <stddef.h>

@@ -9,11 +9,11 @@
  *   nothing on disk: any gateway serves any person.
  *
  * REQUESTS
- *   Signing in and out is done over HTTP; the session lives in a cookie. Everything else is a message
- *   of the protocol's table that a person may send (caller USER). Those for the registry go there;
- *   those for a room go to the roomd that owns the room's slot, which checks all rights itself. The
- *   gateway answers ping, room_close and room_presence, fills up rooms_mine, and turns room_open into a
- *   place in the room (feed.h).
+ *   Signing in and out is done over HTTP; the session lives in a cookie. Everything else is a
+ *   message of the protocol's table that a person may send (caller USER). Those for the registry go
+ *   there; those for a room go to the roomd that owns the room's slot, which checks all rights
+ *   itself. The gateway answers ping, room_close and room_presence, fills up rooms_mine, and turns
+ *   room_open into a place in the room (feed.h).
  *
  * SECURITY
  *   Exact Origin list, required subprotocol, `__Host-` cookie, no cross-site writes, no HTTP/2, no
@@ -25,11 +25,11 @@
  *   body, the headers and a queue, messages a second, rooms a connection.
  *
  * WHEN THINGS FAIL
- *   A roomd goes: requests are tried again until their deadline, in order; rooms are followed at the
- *   next owner, and what was missed is fetched. The registry goes: people who are signed in go on;
- *   signing in fails as `unavailable`. A browser reads too slowly: its queue is dropped, its place in
- *   the room is not, and it is fed from the log. SIGTERM: browsers are told to come back, spread over
- *   five seconds.
+ *   A roomd goes: requests are tried again until their deadline, in order; rooms are followed at
+ *   the next owner, and what was missed is fetched. The registry goes: people who are signed in go
+ *   on; signing in fails as `unavailable`. A browser reads too slowly: its queue is dropped, its
+ *   place in the room is not, and it is fed from the log. SIGTERM: browsers are told to come back,
+ *   spread over five seconds.
  */
 
 #include "gateway/gateway.h"
@@ -52,39 +52,40 @@
 
 static const struct config_field fields[] = {
 	SERVICE_FIELDS(struct gateway_settings),
-	{ "listen", CONFIG_TEXT, FIELD(listen), "127.0.0.1:8080", 3, 128, "HOST:PORT",
-	  "where browsers connect; port 0: any free one, named in the log" },
-	{ "registry", CONFIG_TEXT, FIELD(registry), NULL, 1, PROTO_ADDRESS_BYTES_MAX, "ENDPOINT",
-	  "address of the registry" },
-	{ "ui", CONFIG_TEXT, FIELD(ui), "", 0, ASSET_PATH_BYTES_MAX, "DIR",
-	  "files of the browser application; empty: none are served" },
-	{ "public-url", CONFIG_TEXT, FIELD(public_url), "", 0, 4096, "URLS",
-	  "addresses that people type, comma separated: the Origins that may connect; empty: http:// and `listen`" },
-	{ "connections-max", CONFIG_NUMBER, FIELD(connections_max), "50000", 1, 10000000, "N",
-	  "sockets at once; more are refused" },
-	{ "connections-per-address", CONFIG_NUMBER, FIELD(connections_per_address), "1000", 1, 10000000, "N",
-	  "sockets at once from one address; raise it behind a proxy" },
-	{ "frame-bytes", CONFIG_BYTES, FIELD(frame_bytes), "64k", 1024, PROTO_FRAME_BYTES_MAX, "SIZE",
-	  "largest message on a WebSocket" },
-	{ "messages-per-second", CONFIG_NUMBER, FIELD(messages_per_second), "50", 1, 1000000, "N",
-	  "messages that one connection may send on average; twice as many in a burst" },
-	{ "rooms-per-connection", CONFIG_NUMBER, FIELD(rooms_per_connection), "200", 1, 100000, "N",
-	  "rooms that one connection may follow" },
-	{ "body-bytes", CONFIG_BYTES, FIELD(body_bytes), "64k", 1024, PROTO_FRAME_BYTES_MAX, "SIZE",
-	  "largest body of an HTTP request" },
-	{ "header-bytes", CONFIG_BYTES, FIELD(header_bytes), "8k", 1024, 65535, "SIZE", "headers of an HTTP request" },
-	{ "header-timeout", CONFIG_MS, FIELD(header_ms), "10s", 1000, 300000, "TIME",
-	  "time for a request to arrive" },
-	{ "queue-bytes", CONFIG_BYTES, FIELD(queue_bytes), "256k", 4096, 64 * 1024 * 1024, "SIZE",
-	  "what may wait for one connection; beyond, events are dropped and read again from the log" },
-	{ "stuck-timeout", CONFIG_MS, FIELD(stuck_ms), "30s", 1000, 3600000, "TIME",
-	  "a connection that takes nothing for so long is closed" },
-	{ "ping-interval", CONFIG_MS, FIELD(ping_ms), "30s", 1000, 3600000, "TIME",
-	  "a connection that was silent for so long is pinged" },
-	{ "silence-timeout", CONFIG_MS, FIELD(silence_ms), "75s", 1000, 3600000, "TIME",
-	  "a connection that was silent for so long is closed" },
-	{ "trust-proxy", CONFIG_BOOL, FIELD(trust_proxy), "false", 0, 0, NULL,
-	  "take a client's address from the last entry of X-Forwarded-For" },
+	{"listen", CONFIG_TEXT, FIELD(listen), "127.0.0.1:8080", 3, 128, "HOST:PORT",
+	 "where browsers connect; port 0: any free one, named in the log"},
+	{"registry", CONFIG_TEXT, FIELD(registry), NULL, 1, PROTO_ADDRESS_BYTES_MAX, "ENDPOINT",
+	 "address of the registry"},
+	{"ui", CONFIG_TEXT, FIELD(ui), "", 0, ASSET_PATH_BYTES_MAX, "DIR",
+	 "files of the browser application; empty: none are served"},
+	{"public-url", CONFIG_TEXT, FIELD(public_url), "", 0, 4096, "URLS",
+	 "addresses that people type, comma separated: Origins that may connect; empty: `listen`"},
+	{"connections-max", CONFIG_NUMBER, FIELD(connections_max), "50000", 1, 10000000, "N",
+	 "sockets at once; more are refused"},
+	{"connections-per-address", CONFIG_NUMBER, FIELD(connections_per_address), "1000", 1,
+	 10000000, "N", "sockets at once from one address; raise it behind a proxy"},
+	{"frame-bytes", CONFIG_BYTES, FIELD(frame_bytes), "64k", 1024, PROTO_FRAME_BYTES_MAX,
+	 "SIZE", "largest message on a WebSocket"},
+	{"messages-per-second", CONFIG_NUMBER, FIELD(messages_per_second), "50", 1, 1000000, "N",
+	 "messages that one connection may send on average; twice as many in a burst"},
+	{"rooms-per-connection", CONFIG_NUMBER, FIELD(rooms_per_connection), "200", 1, 100000, "N",
+	 "rooms that one connection may follow"},
+	{"body-bytes", CONFIG_BYTES, FIELD(body_bytes), "64k", 1024, PROTO_FRAME_BYTES_MAX, "SIZE",
+	 "largest body of an HTTP request"},
+	{"header-bytes", CONFIG_BYTES, FIELD(header_bytes), "8k", 1024, 65535, "SIZE",
+	 "headers of an HTTP request"},
+	{"header-timeout", CONFIG_MS, FIELD(header_ms), "10s", 1000, 300000, "TIME",
+	 "time for a request to arrive"},
+	{"queue-bytes", CONFIG_BYTES, FIELD(queue_bytes), "256k", 4096, 64 * 1024 * 1024, "SIZE",
+	 "what may wait for one connection; beyond, events are read again from the log"},
+	{"stuck-timeout", CONFIG_MS, FIELD(stuck_ms), "30s", 1000, 3600000, "TIME",
+	 "a connection that takes nothing for so long is closed"},
+	{"ping-interval", CONFIG_MS, FIELD(ping_ms), "30s", 1000, 3600000, "TIME",
+	 "a connection that was silent for so long is pinged"},
+	{"silence-timeout", CONFIG_MS, FIELD(silence_ms), "75s", 1000, 3600000, "TIME",
+	 "a connection that was silent for so long is closed"},
+	{"trust-proxy", CONFIG_BOOL, FIELD(trust_proxy), "false", 0, 0, NULL,
+	 "take a client's address from the last entry of X-Forwarded-For"},
 };
 
 /* --- events from the registry --- */
@@ -153,20 +154,26 @@ static int make_numbers(struct gateway *gateway)
 	const struct {
 		const char *name;
 		const char *help;
-		int (*make)(struct metrics *, const char *, const char *, const char *, struct metric **);
+		int (*make)(struct metrics *, const char *, const char *, const char *,
+			    struct metric **);
 		struct metric **at;
 	} rows[] = {
-		{ "connections", "browsers connected", metrics_gauge, &numbers->connections },
-		{ "rooms", "rooms followed", metrics_gauge, &numbers->rooms },
-		{ "messages_in_total", "messages from browsers", metrics_counter, &numbers->messages_in },
-		{ "messages_out_total", "frames sent to browsers", metrics_counter, &numbers->messages_out },
-		{ "bytes_out_total", "bytes sent to browsers", metrics_counter, &numbers->bytes_out },
-		{ "deliveries_total", "events queued for browsers", metrics_counter, &numbers->deliveries },
-		{ "gaps_total", "fetches of events that a feed dropped", metrics_counter, &numbers->gaps },
-		{ "slow_readers_total", "queues that overflowed", metrics_counter, &numbers->slow },
-		{ "refused_total", "requests of browsers refused", metrics_counter, &numbers->refused },
-		{ "send_seconds", "from a message's arrival to its acknowledgement", metrics_histogram,
-		  &numbers->sends },
+		{"connections", "browsers connected", metrics_gauge, &numbers->connections},
+		{"rooms", "rooms followed", metrics_gauge, &numbers->rooms},
+		{"messages_in_total", "messages from browsers", metrics_counter,
+		 &numbers->messages_in},
+		{"messages_out_total", "frames sent to browsers", metrics_counter,
+		 &numbers->messages_out},
+		{"bytes_out_total", "bytes sent to browsers", metrics_counter, &numbers->bytes_out},
+		{"deliveries_total", "events queued for browsers", metrics_counter,
+		 &numbers->deliveries},
+		{"gaps_total", "fetches of events that a feed dropped", metrics_counter,
+		 &numbers->gaps},
+		{"slow_readers_total", "queues that overflowed", metrics_counter, &numbers->slow},
+		{"refused_total", "requests of browsers refused", metrics_counter,
+		 &numbers->refused},
+		{"send_seconds", "from a message's arrival to its acknowledgement",
+		 metrics_histogram, &numbers->sends},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -187,17 +194,18 @@ static int join(struct gateway *gateway)
 	const struct gateway_settings *settings = gateway->settings;
 	const struct membership_options options = {
 		.registry = settings->registry,
-		.hello = {
-			.node = proto_span(settings->service.name),
-			.service = PROTO_SERVICE_GATEWAY,
-			.incarnation = gateway->service->incarnation,
-			.host = proto_span(settings->service.host),
-			.zone = proto_span(settings->service.zone),
-			.version = PROTO_SPAN(DISTRICHAT_VERSION),
-		},
+		.hello =
+			{
+				.node = proto_span(settings->service.name),
+				.service = PROTO_SERVICE_GATEWAY,
+				.incarnation = gateway->service->incarnation,
+				.host = proto_span(settings->service.host),
+				.zone = proto_span(settings->service.zone),
+				.version = PROTO_SPAN(DISTRICHAT_VERSION),
+			},
 	};
-	int r = membership_new(gateway->service->bus, gateway->service->loop, &options, &events, gateway,
-			       &gateway->membership);
+	int r = membership_new(gateway->service->bus, gateway->service->loop, &options, &events,
+			       gateway, &gateway->membership);
 
 	return r ? r : upstream_registry_new(gateway);
 }
@@ -231,7 +239,8 @@ static int listen_to_browsers(struct gateway *gateway)
 	port = listener_port(gateway->listener);
 	r = origins_parse(&gateway->origins, gateway->settings->public_url, host, port);
 	if (r != 0) {
-		log_error("gateway.bad_public_url", LOG_TEXT("public-url", gateway->settings->public_url));
+		log_error("gateway.bad_public_url",
+			  LOG_TEXT("public-url", gateway->settings->public_url));
 		return r;
 	}
 	log_info("gateway.listening", LOG_TEXT("host", host), LOG_NUMBER("port", port),
@@ -326,12 +335,14 @@ static void free_gateway(void *daemon)
 }
 
 const struct service_spec gateway_spec = {
-	.config = {
-		.program = "gateway",
-		.summary = "serves browsers: the application, the HTTP interface, and WebSockets",
-		.fields = fields,
-		.field_count = sizeof(fields) / sizeof(fields[0]),
-	},
+	.config =
+		{
+			.program = "gateway",
+			.summary =
+				"serves browsers: the application, HTTP and WebSockets",
+			.fields = fields,
+			.field_count = sizeof(fields) / sizeof(fields[0]),
+		},
 	.settings_size = sizeof(struct gateway_settings),
 	.start = start,
 	.stop = stop,

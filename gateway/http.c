@@ -2,8 +2,8 @@
 
 /*
  * See http.h. A request of the interface becomes a message: keys of the body, names in the path and
- * parameters of the query are its fields, in this order of increasing weight. Then it goes the way of
- * the messages from WebSockets (errand.h).
+ * parameters of the query are its fields, in this order of increasing weight. Then it goes the way
+ * of the messages from WebSockets (errand.h).
  */
 
 #include "gateway/http.h"
@@ -24,8 +24,9 @@
 
 /* --- the browser application --- */
 
-static const char not_found_page[] = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Not found</title>"
-				     "<h1>Not found</h1><p><a href=\"/\">DistriChat</a></p></html>\n";
+static const char not_found_page[] =
+	"<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Not found</title>"
+	"<h1>Not found</h1><p><a href=\"/\">DistriChat</a></p></html>\n";
 
 static void serve_asset(struct exchange *exchange, const struct asset *asset, unsigned int status)
 {
@@ -43,9 +44,10 @@ static void serve_asset(struct exchange *exchange, const struct asset *asset, un
 	};
 
 	if (status == 200 && asset_matches(body, proto_span(exchange->if_none_match))) {
-		response = (struct response){
-			.status = 304, .cache = response.cache, .etag = response.etag, .vary = response.vary
-		};
+		response = (struct response){.status = 304,
+					     .cache = response.cache,
+					     .etag = response.etag,
+					     .vary = response.vary};
 	}
 	respond(exchange, &response);
 }
@@ -64,21 +66,21 @@ static void serve_page(struct exchange *exchange, struct proto_span path)
 		serve_asset(exchange, asset, 404);
 		return;
 	}
-	respond(exchange, &(struct response){ .status = 404,
-					      .type = "text/html; charset=utf-8",
-					      .body = not_found_page,
-					      .size = sizeof(not_found_page) - 1 });
+	respond(exchange, &(struct response){.status = 404,
+					     .type = "text/html; charset=utf-8",
+					     .body = not_found_page,
+					     .size = sizeof(not_found_page) - 1});
 }
 
 static void refuse_method(struct exchange *exchange, const char *allow)
 {
 	static const char body[] = "{\"code\":\"not_here\",\"detail\":\"wrong method\"}";
 
-	respond(exchange, &(struct response){ .status = 405,
-					      .type = "application/json",
-					      .body = body,
-					      .size = sizeof(body) - 1,
-					      .allow = allow });
+	respond(exchange, &(struct response){.status = 405,
+					     .type = "application/json",
+					     .body = body,
+					     .size = sizeof(body) - 1,
+					     .allow = allow});
 }
 
 static void serve_file(struct exchange *exchange, struct proto_span path)
@@ -86,10 +88,10 @@ static void serve_file(struct exchange *exchange, struct proto_span path)
 	if (strcmp(exchange->method, "GET") != 0 && strcmp(exchange->method, "HEAD") != 0) {
 		refuse_method(exchange, "GET, HEAD");
 	} else if (proto_span_equal(path, PROTO_SPAN("/healthz"))) {
-		respond(exchange, &(struct response){ .status = 200,
-						      .type = "text/plain; charset=utf-8",
-						      .body = "ok\n",
-						      .size = 3 });
+		respond(exchange, &(struct response){.status = 200,
+						     .type = "text/plain; charset=utf-8",
+						     .body = "ok\n",
+						     .size = 3});
 	} else {
 		serve_page(exchange, path);
 	}
@@ -111,10 +113,12 @@ static void on_answer(void *context, int result, const struct proto_message *ans
 		relay_error(exchange, result, answer);
 		return;
 	}
-	respond_record(exchange, exchange->match.route->status, answer->info->record, answer->body, NULL);
+	respond_record(exchange, exchange->match.route->status, answer->info->record, answer->body,
+		       NULL);
 }
 
-static void respond_session(struct exchange *exchange, const struct session *session, const char *cookie)
+static void respond_session(struct exchange *exchange, const struct session *session,
+			    const char *cookie)
 {
 	char user[PROTO_ID_TEXT_BYTES];
 	json_t *object;
@@ -122,18 +126,19 @@ static void respond_session(struct exchange *exchange, const struct session *ses
 
 	proto_id_format(&session->user, user);
 	object = json_pack("{s:s, s:s, s:s, s:I}", "user", user, "name", session->name, "role",
-			   proto_account_role_name(session->role), "expires", (json_int_t)session->expires_ms);
+			   proto_account_role_name(session->role), "expires",
+			   (json_int_t)session->expires_ms);
 	text = object ? json_dumps(object, JSON_COMPACT) : NULL;
 	json_decref(object);
 	if (!text) {
 		respond_error(exchange, -ENOMEM, NULL, NULL);
 		return;
 	}
-	respond(exchange, &(struct response){ .status = exchange->match.route->status,
-					      .type = "application/json",
-					      .owned_body = text,
-					      .size = strlen(text),
-					      .cookie = cookie });
+	respond(exchange, &(struct response){.status = exchange->match.route->status,
+					     .type = "application/json",
+					     .owned_body = text,
+					     .size = strlen(text),
+					     .cookie = cookie});
 }
 
 static void on_signed_in(void *context, int result, const struct proto_message *answer)
@@ -145,7 +150,8 @@ static void on_signed_in(void *context, int result, const struct proto_message *
 
 	exchange->errand = NULL;
 	if (result == 0 && PROTO_BODY(answer, session_granted)->secret.size == PROTO_SECRET_BYTES) {
-		session = session_admit(exchange->gateway, PROTO_BODY(answer, session_granted), NULL);
+		session = session_admit(exchange->gateway, PROTO_BODY(answer, session_granted),
+					NULL);
 	}
 	if (!session) {
 		exchange->has_secret = false; /* a wrong password ends no other session */
@@ -153,7 +159,9 @@ static void on_signed_in(void *context, int result, const struct proto_message *
 		return;
 	}
 	cookie_format(session->secret,
-		      exchange->remember && session->expires_ms > now_ms ? (session->expires_ms - now_ms) / 1000 : 0,
+		      exchange->remember && session->expires_ms > now_ms
+			      ? (session->expires_ms - now_ms) / 1000
+			      : 0,
 		      cookie);
 	respond_session(exchange, session, cookie);
 	sodium_memzero(cookie, sizeof(cookie));
@@ -161,7 +169,7 @@ static void on_signed_in(void *context, int result, const struct proto_message *
 
 static void respond_signed_out(struct exchange *exchange)
 {
-	respond(exchange, &(struct response){ .status = 204, .cookie = COOKIE_CLEAR });
+	respond(exchange, &(struct response){.status = 204, .cookie = COOKIE_CLEAR});
 }
 
 static void on_signed_out(void *context, int result, const struct proto_message *answer)
@@ -177,7 +185,8 @@ static void on_signed_out(void *context, int result, const struct proto_message 
 	respond_signed_out(exchange);
 }
 
-static void send_errand(struct exchange *exchange, const struct errand_order *order, errand_done_fn done)
+static void send_errand(struct exchange *exchange, const struct errand_order *order,
+			errand_done_fn done)
 {
 	int r = errand_send(exchange->gateway, order, done, exchange, &exchange->errand);
 
@@ -189,9 +198,9 @@ static void send_errand(struct exchange *exchange, const struct errand_order *or
 static void on_reserved(void *context, int result, const struct proto_message *answer)
 {
 	struct exchange *exchange = context;
-	struct errand_order order = { .session = exchange->session };
-	struct proto_room_create create = { .session = exchange->session->id };
-	struct proto_room_open open = { .session = exchange->session->id };
+	struct errand_order order = {.session = exchange->session};
+	struct proto_room_create create = {.session = exchange->session->id};
+	struct proto_room_open open = {.session = exchange->session->id};
 
 	exchange->errand = NULL;
 	if (result != 0) {
@@ -219,7 +228,8 @@ static void on_mine(void *context, int result, const struct proto_rooms *rooms)
 		respond_error(exchange, result, NULL, NULL);
 		return;
 	}
-	respond_record(exchange, exchange->match.route->status, proto_type_info(PROTO_ROOMS)->record, rooms, NULL);
+	respond_record(exchange, exchange->match.route->status,
+		       proto_type_info(PROTO_ROOMS)->record, rooms, NULL);
 }
 
 /* --- requests of the interface --- */
@@ -237,19 +247,23 @@ static void put_id(json_t *object, const char *name, const struct proto_id *id)
 	put_new(object, name, json_string(text));
 }
 
-/* What only the gateway knows: where a request comes from, and a cmid where the client made none. */
+/*
+ * What only the gateway knows: where a request comes from, and a cmid where the client made none.
+ */
 static void add_own_fields(struct exchange *exchange, const struct proto_type_info *info)
 {
 	json_t *object = exchange->object;
 	struct proto_id client;
 
 	if (envelope_has_field(info, "agent", PROTO_KIND_TEXT)) {
-		put_new(object, "agent", json_string(proto_span_is_utf8(proto_span(exchange->agent)) ? exchange->agent
-												      : ""));
+		put_new(object, "agent",
+			json_string(proto_span_is_utf8(proto_span(exchange->agent))
+					    ? exchange->agent
+					    : ""));
 		put_new(object, "address", json_string(exchange->address));
 	}
-	if (envelope_has_field(info, "number", PROTO_KIND_U64) && !json_object_get(object, "client") &&
-	    !json_object_get(object, "number")) {
+	if (envelope_has_field(info, "number", PROTO_KIND_U64) &&
+	    !json_object_get(object, "client") && !json_object_get(object, "number")) {
 		randombytes_buf(&client, sizeof(client));
 		put_id(object, "client", &client);
 		put_new(object, "number", json_integer(1));
@@ -264,7 +278,7 @@ static bool make_message(struct exchange *exchange, struct envelope *envelope)
 {
 	const struct route *route = exchange->match.route;
 	const struct proto_type_info *info = proto_type_info(route->type);
-	struct proto_fault fault = { 0 };
+	struct proto_fault fault = {0};
 	int r;
 
 	add_own_fields(exchange, info);
@@ -280,7 +294,8 @@ static bool make_message(struct exchange *exchange, struct envelope *envelope)
 
 static void list_mine(struct exchange *exchange, const struct proto_rooms_mine *body)
 {
-	int r = mine_ask(exchange->gateway, exchange->session, &body->after, on_mine, exchange, &exchange->mine);
+	int r = mine_ask(exchange->gateway, exchange->session, &body->after, on_mine, exchange,
+			 &exchange->mine);
 
 	if (r != 0) {
 		respond_error(exchange, r, NULL, NULL);
@@ -290,7 +305,7 @@ static void list_mine(struct exchange *exchange, const struct proto_rooms_mine *
 static void run(struct exchange *exchange)
 {
 	_cleanup_(envelope_cleanup) struct envelope envelope = ENVELOPE_INIT;
-	struct errand_order order = { .envelope = &envelope, .session = exchange->session };
+	struct errand_order order = {.envelope = &envelope, .session = exchange->session};
 
 	if (exchange->match.route->flow == ROUTE_WHO_AM_I) {
 		respond_session(exchange, exchange->session, NULL);
@@ -341,7 +356,8 @@ static void authenticate(struct exchange *exchange)
 		run(exchange);
 	} else if (!exchange->has_secret) {
 		on_session(exchange, PROTO_E_UNAUTHENTICATED, NULL);
-	} else if (session_find(exchange->gateway, exchange->secret, on_session, exchange, &exchange->lookup) != 0) {
+	} else if (session_find(exchange->gateway, exchange->secret, on_session, exchange,
+				&exchange->lookup) != 0) {
 		respond_error(exchange, -ENOMEM, NULL, NULL);
 	}
 }
@@ -370,7 +386,8 @@ static bool set_field(struct exchange *exchange, struct proto_span name, struct 
 	if (r != 0) {
 		char detail[HTTP_HEADER_BYTES_MAX];
 
-		(void)snprintf(detail, sizeof(detail), "%.*s: not of the right form", (int)name.size, name.data);
+		(void)snprintf(detail, sizeof(detail), "%.*s: not of the right form",
+			       (int)name.size, name.data);
 		respond_error(exchange, r, detail, NULL);
 	}
 	return r == 0;
@@ -389,7 +406,8 @@ static bool read_parameters(struct exchange *exchange)
 		struct proto_span name = proto_span(exchange->query[i].name);
 
 		if (!route_takes_query(match->route, name)) {
-			respond_error(exchange, PROTO_E_BAD_VALUE, "unknown parameter in the query", NULL);
+			respond_error(exchange, PROTO_E_BAD_VALUE, "unknown parameter in the query",
+				      NULL);
 			return false;
 		}
 		if (!set_field(exchange, name, proto_span(exchange->query[i].value))) {
@@ -401,7 +419,8 @@ static bool read_parameters(struct exchange *exchange)
 
 void http_end(struct exchange *exchange)
 {
-	if (!exchange->ready && exchange->match.route && read_body(exchange) && read_parameters(exchange)) {
+	if (!exchange->ready && exchange->match.route && read_body(exchange) &&
+	    read_parameters(exchange)) {
 		authenticate(exchange);
 	}
 }
@@ -413,7 +432,8 @@ static bool is_json(const char *content_type)
 	static const char json[] = "application/json";
 	char after = strlen(content_type) >= sizeof(json) - 1 ? content_type[sizeof(json) - 1] : 0;
 
-	return strncasecmp(content_type, json, sizeof(json) - 1) == 0 && (after == 0 || after == ';' || after == ' ');
+	return strncasecmp(content_type, json, sizeof(json) - 1) == 0 &&
+	       (after == 0 || after == ';' || after == ' ');
 }
 
 /* Another site must not be able to make a browser change something here. */
@@ -424,12 +444,15 @@ static bool may_change(struct exchange *exchange, size_t body_bytes)
 	if (strcmp(exchange->method, "GET") == 0 || strcmp(exchange->method, "HEAD") == 0) {
 		return true;
 	}
-	if (exchange->has_origin && !origins_allow(&exchange->gateway->origins, proto_span(exchange->origin))) {
-		http_reject(exchange, 403, PROTO_E_FORBIDDEN, "this origin may not use the interface");
+	if (exchange->has_origin &&
+	    !origins_allow(&exchange->gateway->origins, proto_span(exchange->origin))) {
+		http_reject(exchange, 403, PROTO_E_FORBIDDEN,
+			    "this origin may not use the interface");
 		return false;
 	}
 	if ((!is_delete || body_bytes > 0) && !is_json(exchange->content_type)) {
-		http_reject(exchange, 415, PROTO_E_MALFORMED, "Content-Type must be application/json");
+		http_reject(exchange, 415, PROTO_E_MALFORMED,
+			    "Content-Type must be application/json");
 		return false;
 	}
 	return true;
@@ -459,7 +482,7 @@ static bool begin_route(struct exchange *exchange, struct proto_span path, size_
 
 bool http_begin(struct exchange *exchange, size_t body_bytes)
 {
-	struct proto_span path = { exchange->path, exchange->path_size };
+	struct proto_span path = {exchange->path, exchange->path_size};
 
 	if (path.size >= 5 && memcmp(path.data, "/api/", 5) == 0) {
 		return begin_route(exchange, path, body_bytes);
@@ -490,18 +513,20 @@ void http_body(struct exchange *exchange, const void *data, size_t size)
 	exchange->body_size += size;
 }
 
-void http_reject(struct exchange *exchange, unsigned int status, enum proto_code error, const char *detail)
+void http_reject(struct exchange *exchange, unsigned int status, enum proto_code error,
+		 const char *detail)
 {
 	char text[HTTP_HEADER_BYTES_MAX];
 
-	(void)snprintf(text, sizeof(text), "{\"code\":\"%s\",\"detail\":\"%s\"}", proto_error_info(error)->code,
-			    detail ? detail : proto_error_info(error)->text);
+	(void)snprintf(text, sizeof(text), "{\"code\":\"%s\",\"detail\":\"%s\"}",
+		       proto_error_info(error)->code,
+		       detail ? detail : proto_error_info(error)->text);
 
 	exchange->close = true;
-	respond(exchange, &(struct response){ .status = status,
-					      .type = "application/json",
-					      .owned_body = strdup(text),
-					      .size = strlen(text) });
+	respond(exchange, &(struct response){.status = status,
+					     .type = "application/json",
+					     .owned_body = strdup(text),
+					     .size = strlen(text)});
 }
 
 void exchange_free(struct exchange *exchange)

@@ -73,6 +73,7 @@ void http_body(struct exchange *exchange, const void *data, size_t size);
 /* The body is complete, or there is none. */
 void http_end(struct exchange *exchange);
 /* Answer with an error of the interface and close the connection: the request itself was wrong. */
-void http_reject(struct exchange *exchange, unsigned int status, enum proto_code error, const char *detail);
+void http_reject(struct exchange *exchange, unsigned int status, enum proto_code error,
+		 const char *detail);
 /* Also while it is on its way: the client has gone. */
 void exchange_free(struct exchange *exchange);

@@ -20,7 +20,8 @@ struct lane_item *lane_next(struct lane *lane)
 	if (lane->held || lane->flying >= LANE_FLYING_MAX) {
 		return NULL;
 	}
-	DL_FOREACH (lane->items, item) {
+	DL_FOREACH(lane->items, item)
+	{
 		if (!item->flying) {
 			return item;
 		}

@@ -10,9 +10,9 @@
  *      ▲                      │ refused for now
  *      └──────────────────────┘ lane_return(): the lane is held until nothing flies any more
  *
- * A write that takes off behind another one of its client, whose answer is still to come, names that
- * one as its `prev`. The owner of the room then refuses it with `out_of_order` if the other one did not
- * arrive, instead of letting it overtake; both return, and take off again in order.
+ * A write that takes off behind another one of its client, whose answer is still to come, names
+ * that one as its `prev`. The owner of the room then refuses it with `out_of_order` if the other
+ * one did not arrive, instead of letting it overtake; both return, and take off again in order.
  */
 
 #include <stdbool.h>

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * See listener.h. What libwebsockets 4.1 lets pass and must be refused here: h2c upgrades, any Origin, a
- * missing subprotocol, any path for a WebSocket, bodies without an end, connections without number.
+ * See listener.h. What libwebsockets 4.1 lets pass and must be refused here: h2c upgrades, any
+ * Origin, a missing subprotocol, any path for a WebSocket, bodies without an end, connections
+ * without number.
  *
- * It runs on the service's libuv loop (a foreign loop: signals stay ours). Frames are made by frame.c
- * and written raw, several in one send; that is sound because there are no extensions, no HTTP/2, and
- * nothing is written while libwebsockets holds the rest of an earlier write.
+ * It runs on the service's libuv loop (a foreign loop: signals stay ours). Frames are made by
+ * frame.c and written raw, several in one send; that is sound because there are no extensions, no
+ * HTTP/2, and nothing is written while libwebsockets holds the rest of an earlier write.
  */
 
 #include "gateway/listener.h"
@@ -55,7 +56,8 @@ struct listener {
 	bool closing;
 };
 
-static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len);
+static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+		    size_t len);
 
 enum {
 	PROTOCOL_HTTP,
@@ -64,10 +66,12 @@ enum {
 };
 
 static const struct lws_protocols protocols[] = {
-	{ "http", on_event, 0, RX_BUFFER_BYTES, PROTOCOL_HTTP, NULL, LISTENER_SEND_BYTES },
-	{ "districhat.v1.json", on_event, 0, RX_BUFFER_BYTES, PROTOCOL_JSON, NULL, LISTENER_SEND_BYTES },
-	{ "districhat.v1.msgpack", on_event, 0, RX_BUFFER_BYTES, PROTOCOL_MSGPACK, NULL, LISTENER_SEND_BYTES },
-	{ 0 },
+	{"http", on_event, 0, RX_BUFFER_BYTES, PROTOCOL_HTTP, NULL, LISTENER_SEND_BYTES},
+	{"districhat.v1.json", on_event, 0, RX_BUFFER_BYTES, PROTOCOL_JSON, NULL,
+	 LISTENER_SEND_BYTES},
+	{"districhat.v1.msgpack", on_event, 0, RX_BUFFER_BYTES, PROTOCOL_MSGPACK, NULL,
+	 LISTENER_SEND_BYTES},
+	{0},
 };
 
 static struct listener *listener_of(struct lws *wsi)
@@ -181,11 +185,13 @@ static void copy_cookie(struct lws *wsi, uint8_t *secret, bool *has_secret)
 	char text[4096];
 	int n = lws_hdr_copy(wsi, text, sizeof(text), WSI_TOKEN_HTTP_COOKIE);
 
-	*has_secret = n > 0 && cookie_parse((struct proto_span){ text, (size_t)n }, secret);
+	*has_secret = n > 0 && cookie_parse((struct proto_span){text, (size_t)n}, secret);
 	explicit_bzero(text, sizeof(text));
 }
 
-/* The last address that the proxy in front of us has added; nobody else can have written that one. */
+/*
+ * The last address that the proxy in front of us has added; nobody else can have written that one.
+ */
 static void copy_address(struct lws *wsi, const struct peer *peer, char *to, size_t size)
 {
 	char list[HTTP_HEADER_BYTES_MAX];
@@ -196,7 +202,8 @@ static void copy_address(struct lws *wsi, const struct peer *peer, char *to, siz
 	    copy_header(wsi, WSI_TOKEN_X_FORWARDED_FOR, list, sizeof(list))) {
 		last = strrchr(list, ',');
 		last = last ? last + 1 + strspn(last + 1, " ") : list;
-		(void)snprintf(to, size, "%.*s", (int)strspn(last, "0123456789abcdefABCDEF:."), last);
+		(void)snprintf(to, size, "%.*s", (int)strspn(last, "0123456789abcdefABCDEF:."),
+			       last);
 	}
 }
 
@@ -223,7 +230,8 @@ static unsigned int judge_upgrade(struct lws *wsi, const struct gateway *gateway
 {
 	char text[ORIGIN_BYTES_MAX];
 
-	if (!copy_header(wsi, WSI_TOKEN_UPGRADE, text, sizeof(text)) || strcasecmp(text, "websocket") != 0) {
+	if (!copy_header(wsi, WSI_TOKEN_UPGRADE, text, sizeof(text)) ||
+	    strcasecmp(text, "websocket") != 0) {
 		return 400;
 	}
 	if (!copy_header(wsi, WSI_TOKEN_GET_URI, text, sizeof(text)) || strcmp(text, "/ws") != 0) {
@@ -245,7 +253,8 @@ static int confirm_upgrade(struct lws *wsi, const struct peer *peer)
 	if (status == 0) {
 		return 0;
 	}
-	(void)snprintf(text, sizeof(text), "HTTP/1.1 %u Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+	(void)snprintf(text, sizeof(text),
+		       "HTTP/1.1 %u Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
 		       status);
 	(void)lws_write(wsi, (unsigned char *)text, strlen(text), LWS_WRITE_HTTP);
 	return -1;
@@ -260,7 +269,8 @@ static int filter_protocol(struct lws *wsi, struct peer *peer)
 static int establish(struct lws *wsi, struct peer *peer)
 {
 	bool json = lws_get_protocol(wsi)->id == PROTOCOL_JSON;
-	int r = connection_new(peer->listener->gateway, wsi, json ? ENVELOPE_JSON : ENVELOPE_MSGPACK,
+	int r = connection_new(peer->listener->gateway, wsi,
+			       json ? ENVELOPE_JSON : ENVELOPE_MSGPACK,
 			       peer->has_secret ? peer->secret : NULL, &peer->connection);
 
 	explicit_bzero(peer->secret, sizeof(peer->secret));
@@ -272,8 +282,8 @@ static int receive(struct lws *wsi, struct peer *peer, const char *data, size_t 
 	if (!peer->connection) {
 		return -1;
 	}
-	connection_receive(peer->connection, data, size, lws_remaining_packet_payload(wsi), lws_frame_is_binary(wsi),
-			   lws_is_final_fragment(wsi));
+	connection_receive(peer->connection, data, size, lws_remaining_packet_payload(wsi),
+			   lws_frame_is_binary(wsi), lws_is_final_fragment(wsi));
 	return 0;
 }
 
@@ -291,8 +301,9 @@ static int peer_closes(const struct peer *peer)
 /* --- HTTP --- */
 
 static const char *const methods[] = {
-	[LWSHUMETH_GET] = "GET",	 [LWSHUMETH_POST] = "POST",	  [LWSHUMETH_OPTIONS] = "OPTIONS",
-	[LWSHUMETH_PUT] = "PUT",	 [LWSHUMETH_PATCH] = "PATCH",	  [LWSHUMETH_DELETE] = "DELETE",
+	[LWSHUMETH_GET] = "GET",	 [LWSHUMETH_POST] = "POST",
+	[LWSHUMETH_OPTIONS] = "OPTIONS", [LWSHUMETH_PUT] = "PUT",
+	[LWSHUMETH_PATCH] = "PATCH",	 [LWSHUMETH_DELETE] = "DELETE",
 	[LWSHUMETH_CONNECT] = "CONNECT", [LWSHUMETH_HEAD] = "HEAD",
 };
 
@@ -316,7 +327,8 @@ static void copy_query(struct lws *wsi, struct exchange *exchange)
 		equals = strchr(text, '=');
 		(void)snprintf(parameter->name, sizeof(parameter->name), "%.*s",
 			       equals ? (int)(equals - text) : n, text);
-		(void)snprintf(parameter->value, sizeof(parameter->value), "%s", equals ? equals + 1 : "");
+		(void)snprintf(parameter->value, sizeof(parameter->value), "%s",
+			       equals ? equals + 1 : "");
 		exchange->query_count++;
 	}
 }
@@ -328,7 +340,8 @@ static struct exchange *exchange_of(struct lws *wsi, struct peer *peer)
 	int size;
 	int method = lws_http_get_uri_and_method(wsi, &path, &size);
 
-	if (!exchange || method < 0 || (size_t)method >= METHOD_COUNT || size >= HTTP_PATH_BYTES_MAX) {
+	if (!exchange || method < 0 || (size_t)method >= METHOD_COUNT ||
+	    size >= HTTP_PATH_BYTES_MAX) {
 		free(exchange);
 		return NULL;
 	}
@@ -340,10 +353,13 @@ static struct exchange *exchange_of(struct lws *wsi, struct peer *peer)
 	copy_query(wsi, exchange);
 	exchange->has_origin = lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) > 0;
 	copy_header(wsi, WSI_TOKEN_ORIGIN, exchange->origin, sizeof(exchange->origin));
-	copy_header(wsi, WSI_TOKEN_HTTP_CONTENT_TYPE, exchange->content_type, sizeof(exchange->content_type));
+	copy_header(wsi, WSI_TOKEN_HTTP_CONTENT_TYPE, exchange->content_type,
+		    sizeof(exchange->content_type));
 	copy_header(wsi, WSI_TOKEN_HTTP_USER_AGENT, exchange->agent, sizeof(exchange->agent));
-	copy_header(wsi, WSI_TOKEN_HTTP_ACCEPT_ENCODING, exchange->accept_encoding, sizeof(exchange->accept_encoding));
-	copy_header(wsi, WSI_TOKEN_HTTP_IF_NONE_MATCH, exchange->if_none_match, sizeof(exchange->if_none_match));
+	copy_header(wsi, WSI_TOKEN_HTTP_ACCEPT_ENCODING, exchange->accept_encoding,
+		    sizeof(exchange->accept_encoding));
+	copy_header(wsi, WSI_TOKEN_HTTP_IF_NONE_MATCH, exchange->if_none_match,
+		    sizeof(exchange->if_none_match));
 	copy_address(wsi, peer, exchange->address, sizeof(exchange->address));
 	copy_cookie(wsi, exchange->secret, &exchange->has_secret);
 	return exchange;
@@ -386,7 +402,8 @@ static int begin(struct lws *wsi, struct peer *peer)
 	if (!peer->exchange) {
 		return -1;
 	}
-	if (read_length(wsi, peer->exchange, &size) && http_begin(peer->exchange, size) && size == 0) {
+	if (read_length(wsi, peer->exchange, &size) && http_begin(peer->exchange, size) &&
+	    size == 0) {
 		http_end(peer->exchange);
 	}
 	return 0;
@@ -396,7 +413,8 @@ static int begin(struct lws *wsi, struct peer *peer)
 static bool write_answer(struct lws *wsi, struct exchange *exchange)
 {
 	unsigned char space[LISTENER_SEND_BYTES];
-	size_t head = exchange->sent < exchange->head_size ? exchange->head_size - exchange->sent : 0;
+	size_t head = exchange->sent < exchange->head_size ? exchange->head_size - exchange->sent
+							   : 0;
 	size_t at = exchange->sent > exchange->head_size ? exchange->sent - exchange->head_size : 0;
 	size_t body = exchange->out_size - at;
 
@@ -435,7 +453,8 @@ static int continue_answer(struct lws *wsi, struct peer *peer)
 
 /* --- events --- */
 
-static int on_http(struct lws *wsi, struct peer *peer, enum lws_callback_reasons reason, void *in, size_t len)
+static int on_http(struct lws *wsi, struct peer *peer, enum lws_callback_reasons reason, void *in,
+		   size_t len)
 {
 	switch (reason) {
 	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
@@ -462,7 +481,8 @@ static int on_http(struct lws *wsi, struct peer *peer, enum lws_callback_reasons
 	}
 }
 
-static int on_websocket(struct lws *wsi, struct peer *peer, enum lws_callback_reasons reason, void *in, size_t len)
+static int on_websocket(struct lws *wsi, struct peer *peer, enum lws_callback_reasons reason,
+			void *in, size_t len)
 {
 	switch (reason) {
 	case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
@@ -490,20 +510,22 @@ static int on_websocket(struct lws *wsi, struct peer *peer, enum lws_callback_re
 
 static bool is_websocket(enum lws_callback_reasons reason)
 {
-	return reason == LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION || reason == LWS_CALLBACK_ESTABLISHED ||
-	       reason == LWS_CALLBACK_RECEIVE || reason == LWS_CALLBACK_RECEIVE_PONG ||
-	       reason == LWS_CALLBACK_SERVER_WRITEABLE || reason == LWS_CALLBACK_WS_PEER_INITIATED_CLOSE ||
-	       reason == LWS_CALLBACK_CLOSED;
+	return reason == LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION ||
+	       reason == LWS_CALLBACK_ESTABLISHED || reason == LWS_CALLBACK_RECEIVE ||
+	       reason == LWS_CALLBACK_RECEIVE_PONG || reason == LWS_CALLBACK_SERVER_WRITEABLE ||
+	       reason == LWS_CALLBACK_WS_PEER_INITIATED_CLOSE || reason == LWS_CALLBACK_CLOSED;
 }
 
 static bool is_http(enum lws_callback_reasons reason)
 {
 	return reason == LWS_CALLBACK_HTTP || reason == LWS_CALLBACK_HTTP_BODY ||
-	       reason == LWS_CALLBACK_HTTP_BODY_COMPLETION || reason == LWS_CALLBACK_HTTP_WRITEABLE ||
+	       reason == LWS_CALLBACK_HTTP_BODY_COMPLETION ||
+	       reason == LWS_CALLBACK_HTTP_WRITEABLE ||
 	       reason == LWS_CALLBACK_HTTP_CONFIRM_UPGRADE || reason == LWS_CALLBACK_CLOSED_HTTP;
 }
 
-static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+		    size_t len)
 {
 	struct peer *peer;
 
@@ -529,7 +551,8 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	if (!peer) {
 		return -1;
 	}
-	return is_http(reason) ? on_http(wsi, peer, reason, in, len) : on_websocket(wsi, peer, reason, in, len);
+	return is_http(reason) ? on_http(wsi, peer, reason, in, len)
+			       : on_websocket(wsi, peer, reason, in, len);
 }
 
 /* --- for connections --- */
@@ -556,7 +579,8 @@ void listener_kill(struct lws *socket)
 
 /* --- life --- */
 
-int listener_parse_address(const char *address, char ret_host[static LISTENER_HOST_BYTES_MAX], unsigned int *ret_port)
+int listener_parse_address(const char *address, char ret_host[static LISTENER_HOST_BYTES_MAX],
+			   unsigned int *ret_port)
 {
 	const char *colon = strrchr(address, ':');
 	const char *host = address;
@@ -615,9 +639,10 @@ static const char *interface_of(const char *host)
 static struct lws_context *context_new(struct listener *listener, unsigned int port)
 {
 	/* No validity timers of the library's own: each would be put into a list by walking it. */
-	static const lws_retry_bo_t no_timers = { .secs_since_valid_ping = 0, .secs_since_valid_hangup = 0 };
+	static const lws_retry_bo_t no_timers = {.secs_since_valid_ping = 0,
+						 .secs_since_valid_hangup = 0};
 	const struct gateway_settings *settings = listener->gateway->settings;
-	void *loops[] = { listener->gateway->service->loop };
+	void *loops[] = {listener->gateway->service->loop};
 	struct lws_context_creation_info info = {
 		.protocols = protocols,
 		.port = (int)port,

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The public port: the only file that knows libwebsockets. It accepts, checks who may connect, parses
- * HTTP and WebSocket, and hands both on: to connection.c and to http.c.
+ * The public port: the only file that knows libwebsockets. It accepts, checks who may connect,
+ * parses HTTP and WebSocket, and hands both on: to connection.c and to http.c.
  */
 
 #include <stdbool.h>
@@ -14,11 +14,15 @@
 
 struct lws;
 
-/* Listen on the address in the settings, on the service's loop. Returns 0 or -errno, having logged why. */
+/*
+ * Listen on the address in the settings, on the service's loop. Returns 0 or -errno, having logged
+ * why.
+ */
 int listener_new(struct gateway *gateway, struct listener **ret_listener);
 /* Splits `HOST:PORT` or `[HOST]:PORT`. Returns 0 or -EINVAL. */
 #define LISTENER_HOST_BYTES_MAX 128
-int listener_parse_address(const char *address, char ret_host[static LISTENER_HOST_BYTES_MAX], unsigned int *ret_port);
+int listener_parse_address(const char *address, char ret_host[static LISTENER_HOST_BYTES_MAX],
+			   unsigned int *ret_port);
 unsigned int listener_port(const struct listener *listener);
 /* Begins to close all sockets; it takes some turns of the loop. */
 void listener_close(struct listener *listener);

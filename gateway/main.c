@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* Runs the gateway; see gateway.c. `--routes` prints the HTTP interface, for the test of docs/openapi.json. */
+/*
+ * Runs the gateway; see gateway.c. `--routes` prints the HTTP interface, for the test of
+ * docs/openapi.json.
+ */
 
 #include <string.h>
 #include "gateway/gateway.h"

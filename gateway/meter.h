@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #pragma once
 
-/* A token bucket: `rate` a second on average, a burst of two seconds' worth. Time comes from the caller. */
+/*
+ * A token bucket: `rate` a second on average, a burst of two seconds' worth. Time comes from the
+ * caller.
+ */
 
 #include <stdint.h>
 

@@ -71,7 +71,7 @@ static void on_room(void *context, int result, const struct proto_message *answe
 
 static bool ask_room(struct mine *mine, struct mine_asking *asking, struct proto_room_info *room)
 {
-	struct proto_room_open body = { .session = mine->session->id, .room = room->room };
+	struct proto_room_open body = {.session = mine->session->id, .room = room->room};
 	struct errand_order order = {
 		.type = PROTO_ROOM_OPEN,
 		.body = &body,
@@ -79,15 +79,17 @@ static bool ask_room(struct mine *mine, struct mine_asking *asking, struct proto
 		.timeout_ms = MINE_ROOM_TIMEOUT_MS,
 	};
 
-	*asking = (struct mine_asking){ .mine = mine, .room = room };
+	*asking = (struct mine_asking){.mine = mine, .room = room};
 	return errand_send(mine->gateway, &order, on_room, asking, &asking->errand) == 0;
 }
 
 static void ask_more(struct mine *mine)
 {
-	for (size_t i = 0; i < MINE_ASKED_AT_ONCE && mine->next_room < mine->rooms->rooms.count; i++) {
+	for (size_t i = 0; i < MINE_ASKED_AT_ONCE && mine->next_room < mine->rooms->rooms.count;
+	     i++) {
 		if (!mine->asking[i].errand &&
-		    ask_room(mine, &mine->asking[i], &mine->rooms->rooms.items[mine->next_room++])) {
+		    ask_room(mine, &mine->asking[i],
+			     &mine->rooms->rooms.items[mine->next_room++])) {
 			mine->asked++;
 		}
 	}
@@ -112,11 +114,11 @@ static void on_list(void *context, int result, const struct proto_message *answe
 	ask_more(mine);
 }
 
-int mine_ask(struct gateway *gateway, struct session *session, const struct proto_id *after, mine_done_fn done,
-	     void *context, struct mine **ret_mine)
+int mine_ask(struct gateway *gateway, struct session *session, const struct proto_id *after,
+	     mine_done_fn done, void *context, struct mine **ret_mine)
 {
-	struct proto_rooms_mine body = { .session = session->id, .after = *after };
-	struct errand_order order = { .type = PROTO_ROOMS_MINE, .body = &body, .session = session };
+	struct proto_rooms_mine body = {.session = session->id, .after = *after};
+	struct errand_order order = {.type = PROTO_ROOMS_MINE, .body = &body, .session = session};
 	struct mine *mine = calloc(1, sizeof(*mine));
 	int r;
 

@@ -3,8 +3,8 @@
 
 /*
  * The rooms that a person has joined, with what only their owners know: the personal log names the
- * rooms, and each one's owner is asked where it stands. An owner that does not answer leaves its rooms
- * without numbers; the list is given all the same.
+ * rooms, and each one's owner is asked where it stands. An owner that does not answer leaves its
+ * rooms without numbers; the list is given all the same.
  */
 
 #include "gateway/gateway.h"
@@ -16,8 +16,8 @@
 typedef void (*mine_done_fn)(void *context, int result, const struct proto_rooms *rooms);
 
 /* Returns 0, PROTO_E_…, or -ENOMEM. */
-int mine_ask(struct gateway *gateway, struct session *session, const struct proto_id *after, mine_done_fn done,
-	     void *context, struct mine **ret_mine);
+int mine_ask(struct gateway *gateway, struct session *session, const struct proto_id *after,
+	     mine_done_fn done, void *context, struct mine **ret_mine);
 /* `done` will not be called. */
 void mine_cancel(struct mine *mine);
 void mines_free(struct gateway *gateway);

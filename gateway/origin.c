@@ -28,8 +28,8 @@ static int add(struct origins *origins, const char *text, size_t size)
 /* Cuts the path off; browsers leave the default port out, and so must the list. */
 static int add_url(struct origins *origins, const char *url, size_t size)
 {
-	static const char *const schemes[] = { "https://", "http://" };
-	static const char *const ports[] = { ":443", ":80" };
+	static const char *const schemes[] = {"https://", "http://"};
+	static const char *const ports[] = {":443", ":80"};
 
 	for (size_t i = 0; i < 2; i++) {
 		size_t scheme = strlen(schemes[i]);
@@ -52,14 +52,15 @@ static int add_url(struct origins *origins, const char *url, size_t size)
 static int add_host(struct origins *origins, const char *host, unsigned int port)
 {
 	char url[ORIGIN_BYTES_MAX];
-	int n = snprintf(url, sizeof(url), strchr(host, ':') ? "http://[%s]:%u" : "http://%s:%u", host, port);
+	int n = snprintf(url, sizeof(url), strchr(host, ':') ? "http://[%s]:%u" : "http://%s:%u",
+			 host, port);
 
 	return n < (int)sizeof(url) ? add_url(origins, url, (size_t)n) : -EINVAL;
 }
 
 static int add_own(struct origins *origins, const char *host, unsigned int port)
 {
-	static const char *const local[] = { "127.0.0.1", "localhost", "::1", "0.0.0.0", "::" };
+	static const char *const local[] = {"127.0.0.1", "localhost", "::1", "0.0.0.0", "::"};
 	int r = add_host(origins, host, port);
 
 	for (size_t i = 0; i < sizeof(local) / sizeof(local[0]) && r == 0; i++) {
@@ -71,7 +72,8 @@ static int add_own(struct origins *origins, const char *host, unsigned int port)
 	return r;
 }
 
-int origins_parse(struct origins *origins, const char *public_urls, const char *host, unsigned int port)
+int origins_parse(struct origins *origins, const char *public_urls, const char *host,
+		  unsigned int port)
 {
 	const char *at = public_urls;
 

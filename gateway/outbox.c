@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * A ring of references; see outbox.h. It is allocated with the first frame and given back when it has
- * run empty after having grown, so that a connection where nothing happens costs nothing here.
+ * A ring of references; see outbox.h. It is allocated with the first frame and given back when it
+ * has run empty after having grown, so that a connection where nothing happens costs nothing here.
  */
 
 #include "gateway/outbox.h"
@@ -15,7 +15,7 @@
 
 void outbox_init(struct outbox *outbox, size_t bytes_max)
 {
-	*outbox = (struct outbox){ .bytes_max = bytes_max };
+	*outbox = (struct outbox){.bytes_max = bytes_max};
 }
 
 static struct outbox_entry *entry_at(struct outbox *outbox, size_t i)
@@ -30,7 +30,7 @@ void outbox_deinit(struct outbox *outbox)
 	}
 	frame_unref(outbox->held);
 	free(outbox->entries);
-	*outbox = (struct outbox){ 0 };
+	*outbox = (struct outbox){0};
 }
 
 static int grow(struct outbox *outbox)
@@ -56,7 +56,7 @@ static int append(struct outbox *outbox, struct frame *frame, void *tag, uint64_
 	if (outbox->count == outbox->capacity && grow(outbox) != 0) {
 		return -ENOMEM;
 	}
-	*entry_at(outbox, outbox->count) = (struct outbox_entry){ frame_ref(frame), tag, seq };
+	*entry_at(outbox, outbox->count) = (struct outbox_entry){frame_ref(frame), tag, seq};
 	outbox->count++;
 	outbox->bytes += frame->size;
 	return 0;
@@ -101,7 +101,8 @@ static void give_back(struct outbox *outbox)
 	}
 }
 
-size_t outbox_next(struct outbox *outbox, unsigned char *space, size_t space_bytes, unsigned char **ret_bytes)
+size_t outbox_next(struct outbox *outbox, unsigned char *space, size_t space_bytes,
+		   unsigned char **ret_bytes)
 {
 	size_t size = 0;
 
@@ -129,8 +130,8 @@ size_t outbox_next(struct outbox *outbox, unsigned char *space, size_t space_byt
 }
 
 /* Keeps the entries that `keep` wants, in order. */
-static void filter(struct outbox *outbox, bool (*keep)(const struct outbox_entry *entry, void *context),
-		   void *context)
+static void filter(struct outbox *outbox,
+		   bool (*keep)(const struct outbox_entry *entry, void *context), void *context)
 {
 	size_t kept = 0;
 
@@ -164,7 +165,7 @@ static bool keep_untagged(const struct outbox_entry *entry, void *context)
 
 void outbox_shed(struct outbox *outbox, void (*shed)(void *tag, uint64_t seq))
 {
-	struct shedding shedding = { shed };
+	struct shedding shedding = {shed};
 
 	filter(outbox, keep_untagged, &shedding);
 }

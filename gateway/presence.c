@@ -10,8 +10,9 @@
 
 static void say(struct feed_room *room, struct session *session, bool here)
 {
-	struct proto_room_presence body = { .session = session->id, .room = room->id, .here = here };
-	struct errand_order order = { .type = PROTO_ROOM_PRESENCE, .body = &body, .session = session };
+	struct proto_room_presence body = {.session = session->id, .room = room->id, .here = here};
+	struct errand_order order = {
+		.type = PROTO_ROOM_PRESENCE, .body = &body, .session = session};
 
 	(void)errand_send(room->gateway, &order, errand_ignore, NULL, NULL);
 }
@@ -87,7 +88,8 @@ void presences_free(struct feed_room *room)
 	struct presence *presence;
 	struct presence *next;
 
-	HASH_ITER(hh, room->presences, presence, next) {
+	HASH_ITER(hh, room->presences, presence, next)
+	{
 		HASH_DEL(room->presences, presence);
 		session_unref(presence->session);
 		free(presence);

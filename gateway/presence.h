@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Who has a room open through this gateway. The owner of the room is told of the first connection of a
- * session, again every FEED_PRESENCE_MS, and when the last one of the person goes.
+ * Who has a room open through this gateway. The owner of the room is told of the first connection
+ * of a session, again every FEED_PRESENCE_MS, and when the last one of the person goes.
  */
 
 #include "gateway/feed.h"

@@ -20,32 +20,33 @@ static const struct {
 	unsigned int status;
 	const char *text;
 } reasons[] = {
-	{ 200, "OK" },
-	{ 201, "Created" },
-	{ 204, "No Content" },
-	{ 304, "Not Modified" },
-	{ 400, "Bad Request" },
-	{ 401, "Unauthorized" },
-	{ 403, "Forbidden" },
-	{ 404, "Not Found" },
-	{ 405, "Method Not Allowed" },
-	{ 408, "Request Timeout" },
-	{ 409, "Conflict" },
-	{ 410, "Gone" },
-	{ 411, "Length Required" },
-	{ 413, "Content Too Large" },
-	{ 415, "Unsupported Media Type" },
-	{ 500, "Internal Server Error" },
-	{ 503, "Service Unavailable" },
-	{ 504, "Gateway Timeout" },
+	{200, "OK"},
+	{201, "Created"},
+	{204, "No Content"},
+	{304, "Not Modified"},
+	{400, "Bad Request"},
+	{401, "Unauthorized"},
+	{403, "Forbidden"},
+	{404, "Not Found"},
+	{405, "Method Not Allowed"},
+	{408, "Request Timeout"},
+	{409, "Conflict"},
+	{410, "Gone"},
+	{411, "Length Required"},
+	{413, "Content Too Large"},
+	{415, "Unsupported Media Type"},
+	{500, "Internal Server Error"},
+	{503, "Service Unavailable"},
+	{504, "Gateway Timeout"},
 };
 
-static const char fixed_headers[] = "X-Content-Type-Options: nosniff\r\n"
-				    "Referrer-Policy: same-origin\r\n"
-				    "Permissions-Policy: camera=(), microphone=(), geolocation=(), payment=()\r\n"
-				    "Cross-Origin-Opener-Policy: same-origin\r\n"
-				    "Cross-Origin-Resource-Policy: same-origin\r\n"
-				    "X-Frame-Options: DENY\r\n";
+static const char fixed_headers[] =
+	"X-Content-Type-Options: nosniff\r\n"
+	"Referrer-Policy: same-origin\r\n"
+	"Permissions-Policy: camera=(), microphone=(), geolocation=(), payment=()\r\n"
+	"Cross-Origin-Opener-Policy: same-origin\r\n"
+	"Cross-Origin-Resource-Policy: same-origin\r\n"
+	"X-Frame-Options: DENY\r\n";
 
 static const char *reason(unsigned int status)
 {
@@ -77,15 +78,17 @@ __attribute__((format(printf, 2, 3))) static void put(struct head *head, const c
 
 static void put_policy(struct head *head, const struct origins *origins)
 {
-	put(head, "Content-Security-Policy: default-src 'self'; img-src 'self' data:; object-src 'none'; "
-		  "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; connect-src 'self'");
+	put(head,
+	    "Content-Security-Policy: default-src 'self'; img-src 'self' data:; object-src 'none'; "
+	    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; connect-src 'self'");
 	for (size_t i = 0; i < origins->count && head->size < HEAD_BYTES_MAX / 2; i++) {
 		put(head, " ws%s", origins->texts[i] + strlen("http"));
 	}
 	put(head, "\r\n");
 }
 
-static void put_headers(struct head *head, const struct exchange *exchange, const struct response *response)
+static void put_headers(struct head *head, const struct exchange *exchange,
+			const struct response *response)
 {
 	put(head, "HTTP/1.1 %u %s\r\n", response->status, reason(response->status));
 	put(head, "%s", fixed_headers);
@@ -124,17 +127,19 @@ static void count(const struct exchange *exchange, unsigned int status)
 	char labels[192];
 	struct metric *metric;
 
-	(void)snprintf(labels, sizeof(labels), "route=\"%s%s\",method=\"%s\",status=\"%u\"", route ? ROUTE_PREFIX : "",
-		       route ? route->path : "other", exchange->method, status);
-	if (metrics_counter(exchange->gateway->service->metrics, "districhat_gateway_http_requests_total",
-			    "HTTP requests answered", labels, &metric) == 0) {
+	(void)snprintf(labels, sizeof(labels), "route=\"%s%s\",method=\"%s\",status=\"%u\"",
+		       route ? ROUTE_PREFIX : "", route ? route->path : "other", exchange->method,
+		       status);
+	if (metrics_counter(exchange->gateway->service->metrics,
+			    "districhat_gateway_http_requests_total", "HTTP requests answered",
+			    labels, &metric) == 0) {
 		metric_add(metric, 1);
 	}
 }
 
 void respond(struct exchange *exchange, const struct response *response)
 {
-	struct head head = { .size = 0 };
+	struct head head = {.size = 0};
 
 	if (exchange->ready) {
 		free(response->owned_body);
@@ -158,18 +163,19 @@ void respond(struct exchange *exchange, const struct response *response)
 	listener_want_write(exchange->socket);
 }
 
-void respond_record(struct exchange *exchange, unsigned int status, const struct proto_record *record,
-		    const void *body, const char *cookie)
+void respond_record(struct exchange *exchange, unsigned int status,
+		    const struct proto_record *record, const void *body, const char *cookie)
 {
 	struct proto_buffer out = PROTO_BUFFER_INIT;
-	struct response response = { .status = status, .cookie = cookie };
+	struct response response = {.status = status, .cookie = cookie};
 
 	if (status != 204) {
 		int r = proto_encode_record_json(&out, record, body);
 
 		if (r != 0) {
 			proto_buffer_deinit(&out);
-			log_warn("http.body_not_made", LOG_TEXT("record", record->name), LOG_ERRNO(r));
+			log_warn("http.body_not_made", LOG_TEXT("record", record->name),
+				 LOG_ERRNO(r));
 			respond_error(exchange, PROTO_E_INTERNAL, NULL, NULL);
 			return;
 		}
@@ -179,7 +185,8 @@ void respond_record(struct exchange *exchange, unsigned int status, const struct
 	respond(exchange, &response);
 }
 
-void respond_error(struct exchange *exchange, int error, const char *detail, const struct proto_error *cause)
+void respond_error(struct exchange *exchange, int error, const char *detail,
+		   const struct proto_error *cause)
 {
 	struct proto_error body = ask_error(error, detail, cause);
 	const struct proto_record *record = proto_type_info(PROTO_ERROR)->record;

@@ -22,7 +22,8 @@ struct response {
 
 void respond(struct exchange *exchange, const struct response *response);
 /* {"code", "detail", "retry_ms", "unknown"} with the status of the table. `cause` may be NULL. */
-void respond_error(struct exchange *exchange, int error, const char *detail, const struct proto_error *cause);
+void respond_error(struct exchange *exchange, int error, const char *detail,
+		   const struct proto_error *cause);
 /* The body of a message, as JSON. */
-void respond_record(struct exchange *exchange, unsigned int status, const struct proto_record *record,
-		    const void *body, const char *cookie);
+void respond_record(struct exchange *exchange, unsigned int status,
+		    const struct proto_record *record, const void *body, const char *cookie);

@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * The HTTP interface, as one table: method and path to the message that it stands for. Names in braces
- * and the parameters of the query are fields of that message, and so are the keys of a JSON body.
+ * The HTTP interface, as one table: method and path to the message that it stands for. Names in
+ * braces and the parameters of the query are fields of that message, and so are the keys of a JSON
+ * body.
  */
 
 #include <stdbool.h>
@@ -53,12 +54,15 @@ void route_match(const char *method, struct proto_span path, struct route_match 
 bool route_takes_query(const struct route *route, struct proto_span name);
 /* By index; NULL past the end. */
 const struct route *route_at(size_t index);
-/* One line a route, tab separated: method, path, message, status, query. For tests of docs/openapi.json. */
+/*
+ * One line a route, tab separated: method, path, message, status, query. For tests of
+ * docs/openapi.json.
+ */
 void route_print(FILE *out);
 
 /*
- * Set the field `name` of the message in `object` from text, by the kind that the table gives it. Returns
- * 0, PROTO_E_BAD_VALUE, PROTO_E_NOT_FOUND for an unknown name, or -ENOMEM.
+ * Set the field `name` of the message in `object` from text, by the kind that the table gives it.
+ * Returns 0, PROTO_E_BAD_VALUE, PROTO_E_NOT_FOUND for an unknown name, or -ENOMEM.
  */
-int route_set_field(const struct proto_type_info *info, struct proto_span name, struct proto_span value,
-		    struct json_t *object);
+int route_set_field(const struct proto_type_info *info, struct proto_span name,
+		    struct proto_span value, struct json_t *object);

@@ -22,7 +22,8 @@ struct session_lookup {
 	struct bus_call *call;
 };
 
-static void make_key(const uint8_t secret[static PROTO_SECRET_BYTES], uint8_t ret_key[static SESSION_KEY_BYTES])
+static void make_key(const uint8_t secret[static PROTO_SECRET_BYTES],
+		     uint8_t ret_key[static SESSION_KEY_BYTES])
 {
 	(void)crypto_generichash(ret_key, SESSION_KEY_BYTES, secret, PROTO_SECRET_BYTES, NULL, 0);
 }
@@ -119,7 +120,8 @@ static void on_looked_up(void *context, int result, const struct proto_message *
 	struct session *session = NULL;
 
 	if (result == 0) {
-		session = session_admit(lookup->gateway, PROTO_BODY(answer, session_granted), lookup->secret);
+		session = session_admit(lookup->gateway, PROTO_BODY(answer, session_granted),
+					lookup->secret);
 		result = session ? 0 : PROTO_E_UNAUTHENTICATED;
 	}
 	lookup->found(lookup->context, result, session);
@@ -127,31 +129,33 @@ static void on_looked_up(void *context, int result, const struct proto_message *
 	free(lookup);
 }
 
-static struct session *find_trusted(struct gateway *gateway, const uint8_t secret[static PROTO_SECRET_BYTES])
+static struct session *find_trusted(struct gateway *gateway,
+				    const uint8_t secret[static PROTO_SECRET_BYTES])
 {
 	uint8_t key[SESSION_KEY_BYTES];
 	struct session *session;
 
 	make_key(secret, key);
 	HASH_FIND(by_secret, gateway->sessions_by_secret, key, sizeof(key), session);
-	if (!session || session->ended || gateway_now_ms(gateway) - session->resumed_ms > SESSION_TRUST_MS) {
+	if (!session || session->ended ||
+	    gateway_now_ms(gateway) - session->resumed_ms > SESSION_TRUST_MS) {
 		return NULL;
 	}
 	return session;
 }
 
-static void ask(struct gateway *gateway, const uint8_t *secret, bus_answer_fn on_answer, void *context,
-		struct bus_call **ret_call)
+static void ask(struct gateway *gateway, const uint8_t *secret, bus_answer_fn on_answer,
+		void *context, struct bus_call **ret_call)
 {
-	struct proto_session_resume resume = { .secret = { (const char *)secret, PROTO_SECRET_BYTES } };
-	struct bus_call_options options = { .retry_ms = 1000 };
+	struct proto_session_resume resume = {.secret = {(const char *)secret, PROTO_SECRET_BYTES}};
+	struct bus_call_options options = {.retry_ms = 1000};
 
-	bus_call(membership_registry(gateway->membership), PROTO_SESSION_RESUME, &resume, &options, on_answer, context,
-		 ret_call);
+	bus_call(membership_registry(gateway->membership), PROTO_SESSION_RESUME, &resume, &options,
+		 on_answer, context, ret_call);
 }
 
-int session_find(struct gateway *gateway, const uint8_t secret[static PROTO_SECRET_BYTES], session_found_fn found,
-		 void *context, struct session_lookup **ret_lookup)
+int session_find(struct gateway *gateway, const uint8_t secret[static PROTO_SECRET_BYTES],
+		 session_found_fn found, void *context, struct session_lookup **ret_lookup)
 {
 	struct session *session = find_trusted(gateway, secret);
 	struct session_lookup *lookup;
@@ -165,7 +169,7 @@ int session_find(struct gateway *gateway, const uint8_t secret[static PROTO_SECR
 	if (!lookup) {
 		return -ENOMEM;
 	}
-	*lookup = (struct session_lookup){ .gateway = gateway, .found = found, .context = context };
+	*lookup = (struct session_lookup){.gateway = gateway, .found = found, .context = context};
 	memcpy(lookup->secret, secret, PROTO_SECRET_BYTES);
 	ask(gateway, lookup->secret, on_looked_up, lookup, &lookup->call);
 	*ret_lookup = lookup;
@@ -242,8 +246,7 @@ void sessions_doubt(struct gateway *gateway)
 
 	for (session = gateway->sessions; session; session = session->by_id.next) {
 		session->resumed_ms = 0;
-		session->token_expires_ms =
-			session->refs > 0 ? session->token_expires_ms : 0;
+		session->token_expires_ms = session->refs > 0 ? session->token_expires_ms : 0;
 	}
 }
 
@@ -251,7 +254,8 @@ static bool is_due(const struct session *session, uint64_t now_ms, uint64_t wall
 {
 	bool doubted = session->resumed_ms == 0;
 
-	return session->refs > 0 && !session->ended && !session->renewal && now_ms >= session->renew_not_before_ms &&
+	return session->refs > 0 && !session->ended && !session->renewal &&
+	       now_ms >= session->renew_not_before_ms &&
 	       (doubted || session->token_expires_ms < wall_ms + SESSION_RENEW_MARGIN_MS);
 }
 
@@ -263,8 +267,10 @@ void sessions_tick(struct gateway *gateway)
 	struct session *session;
 	struct session *next;
 
-	HASH_ITER(by_id, gateway->sessions, session, next) {
-		if (session->refs == 0 && (session->ended || now_ms - session->resumed_ms > SESSION_TRUST_MS)) {
+	HASH_ITER(by_id, gateway->sessions, session, next)
+	{
+		if (session->refs == 0 &&
+		    (session->ended || now_ms - session->resumed_ms > SESSION_TRUST_MS)) {
 			forget(session);
 		} else if (renewals < RENEWALS_PER_TICK && is_due(session, now_ms, wall_ms)) {
 			session_renew(session);
@@ -278,7 +284,8 @@ void sessions_free(struct gateway *gateway)
 	struct session *session;
 	struct session *next;
 
-	HASH_ITER(by_id, gateway->sessions, session, next) {
+	HASH_ITER(by_id, gateway->sessions, session, next)
+	{
 		forget(session);
 	}
 }

@@ -2,15 +2,15 @@
 #pragma once
 
 /*
- * Sessions of people that use this gateway now. A session is found by the secret in a cookie, which the
- * registry resolves; it is shared by all connections and requests of one browser.
+ * Sessions of people that use this gateway now. A session is found by the secret in a cookie, which
+ * the registry resolves; it is shared by all connections and requests of one browser.
  *
  *   lookup ─▶ session_resume at the registry ─▶ granted: known here, token for the roomds
  *                                             ─▶ refused: no session
  *   before the token ends: resumed again;  session_revoked, or refused then: ended, sockets closed
  *
- * A session that nobody uses is forgotten SESSION_TRUST_MS after the registry last spoke for it; until
- * then requests over HTTP need no look-up.
+ * A session that nobody uses is forgotten SESSION_TRUST_MS after the registry last spoke for it;
+ * until then requests over HTTP need no look-up.
  */
 
 #include <uthash.h>
@@ -45,13 +45,16 @@ typedef void (*session_found_fn)(void *context, int result, struct session *sess
 struct session_lookup;
 
 /*
- * Find the session of a secret. `found` gets 0 with a session (no reference is passed), or PROTO_E_…; it
- * may run before this returns, and `*ret_lookup` is then NULL. Returns 0 or -ENOMEM.
+ * Find the session of a secret. `found` gets 0 with a session (no reference is passed), or
+ * PROTO_E_…; it may run before this returns, and `*ret_lookup` is then NULL. Returns 0 or -ENOMEM.
  */
-int session_find(struct gateway *gateway, const uint8_t secret[static PROTO_SECRET_BYTES], session_found_fn found,
-		 void *context, struct session_lookup **ret_lookup);
+int session_find(struct gateway *gateway, const uint8_t secret[static PROTO_SECRET_BYTES],
+		 session_found_fn found, void *context, struct session_lookup **ret_lookup);
 void session_find_cancel(struct session_lookup *lookup);
-/* Take in what the registry granted; `secret` is the one that was asked with, or NULL for a new session. */
+/*
+ * Take in what the registry granted; `secret` is the one that was asked with, or NULL for a new
+ * session.
+ */
 struct session *session_admit(struct gateway *gateway, const struct proto_session_granted *granted,
 			      const uint8_t *secret);
 struct session *session_ref(struct session *session);

@@ -80,9 +80,11 @@ static struct upstream *upstream_new(struct gateway *gateway, const struct slot_
 	return upstream;
 }
 
-struct upstream *upstream_of_slot(struct gateway *gateway, unsigned int slot, struct proto_id *ret_incarnation)
+struct upstream *upstream_of_slot(struct gateway *gateway, unsigned int slot,
+				  struct proto_id *ret_incarnation)
 {
-	const struct slot_owner *owner = slot_map_owner(membership_slots(gateway->membership), slot);
+	const struct slot_owner *owner = slot_map_owner(membership_slots(gateway->membership),
+							slot);
 	struct upstream *upstream;
 
 	if (!owner) {
@@ -150,7 +152,8 @@ static void on_opened(void *context, int result, const struct proto_message *ans
 	} else if (result == PROTO_E_BAD_TOKEN && !pass->upstream->is_registry) {
 		session_renew(pass->session);
 		result = PROTO_E_UNAVAILABLE; /* worth another try, with a new token */
-	} else if (pass->upstream->is_registry && proto_error_info((enum proto_code)result)->status == 401) {
+	} else if (pass->upstream->is_registry &&
+		   proto_error_info((enum proto_code)result)->status == 401) {
 		session_revoke(pass->upstream->gateway, &pass->session->id);
 	}
 	errands_unpark(pass, result);
@@ -158,22 +161,24 @@ static void on_opened(void *context, int result, const struct proto_message *ans
 
 static void open_pass(struct pass *pass)
 {
-	const struct bus_call_options options = { .timeout_ms = PASS_OPEN_MS };
+	const struct bus_call_options options = {.timeout_ms = PASS_OPEN_MS};
 	struct session *session = pass->session;
 
 	if (pass->upstream->is_registry) {
-		struct proto_session_resume resume = { .secret = { (const char *)session->secret,
-								   PROTO_SECRET_BYTES } };
+		struct proto_session_resume resume = {
+			.secret = {(const char *)session->secret, PROTO_SECRET_BYTES}};
 
 		pass->state = PASS_OPENING;
-		bus_call(pass->upstream->link, PROTO_SESSION_RESUME, &resume, &options, on_opened, pass, &pass->call);
+		bus_call(pass->upstream->link, PROTO_SESSION_RESUME, &resume, &options, on_opened,
+			 pass, &pass->call);
 		return;
 	}
 	if (session_has_token(session)) {
-		struct proto_session_open open = { .token = proto_span(session->token) };
+		struct proto_session_open open = {.token = proto_span(session->token)};
 
 		pass->state = PASS_OPENING;
-		bus_call(pass->upstream->link, PROTO_SESSION_OPEN, &open, &options, on_opened, pass, &pass->call);
+		bus_call(pass->upstream->link, PROTO_SESSION_OPEN, &open, &options, on_opened, pass,
+			 &pass->call);
 	}
 }
 
@@ -203,7 +208,7 @@ void upstreams_shut_registry(struct gateway *gateway)
 
 static void forget_at(struct upstream *upstream, const struct session *session)
 {
-	struct proto_session_close close = { .session = session->id };
+	struct proto_session_close close = {.session = session->id};
 	struct pass *pass;
 
 	HASH_FIND(hh, upstream->passes, &session->id, sizeof(session->id), pass);
@@ -211,7 +216,8 @@ static void forget_at(struct upstream *upstream, const struct session *session)
 		return;
 	}
 	if (pass->state == PASS_OPEN && !upstream->is_registry) {
-		bus_call(upstream->link, PROTO_SESSION_CLOSE, &close, NULL, errand_ignore, NULL, NULL);
+		bus_call(upstream->link, PROTO_SESSION_CLOSE, &close, NULL, errand_ignore, NULL,
+			 NULL);
 	}
 	pass_free(pass);
 }
@@ -233,7 +239,8 @@ static void upstream_free(struct upstream *upstream)
 	struct pass *pass;
 	struct pass *next;
 
-	HASH_ITER(hh, upstream->passes, pass, next) {
+	HASH_ITER(hh, upstream->passes, pass, next)
+	{
 		pass_free(pass);
 	}
 	bus_feed_free(upstream->feed);
@@ -260,7 +267,7 @@ static void see_owner(void *context, struct slot_owner *owner)
 
 static bool owns_slots(const struct upstream *upstream)
 {
-	struct ownership ownership = { .address = upstream->address };
+	struct ownership ownership = {.address = upstream->address};
 
 	slot_map_each_owner(membership_slots(upstream->gateway->membership), see_owner, &ownership);
 	return ownership.found;
@@ -272,7 +279,8 @@ void upstreams_tick(struct gateway *gateway)
 	struct upstream *upstream;
 	struct upstream *next;
 
-	HASH_ITER(hh, gateway->upstreams, upstream, next) {
+	HASH_ITER(hh, gateway->upstreams, upstream, next)
+	{
 		if (upstream->rooms > 0 || upstream->errands > 0 || owns_slots(upstream)) {
 			upstream->idle_ms = now_ms;
 		} else if (now_ms - upstream->idle_ms > UPSTREAM_IDLE_MS) {
@@ -286,7 +294,8 @@ void upstreams_free(struct gateway *gateway)
 	struct upstream *upstream;
 	struct upstream *next;
 
-	HASH_ITER(hh, gateway->upstreams, upstream, next) {
+	HASH_ITER(hh, gateway->upstreams, upstream, next)
+	{
 		upstream_free(upstream);
 	}
 	if (gateway->registry) {

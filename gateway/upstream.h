@@ -7,8 +7,8 @@
  *
  *            first errand            answered
  *   SHUT ─────────────────▶ OPENING ─────────▶ OPEN
- *    ▲                         │ refused          │ session_unknown, connection made anew, pass ends
- *    └─────────────────────────┴──────────────────┘
+ *    ▲                         │ refused          │ session_unknown, a new connection, or the pass
+ *    └─────────────────────────┴──────────────────┘ ends
  *
  * Errands that come while it is opening are parked, in order.
  */
@@ -51,12 +51,16 @@ struct upstream {
 
 int upstream_registry_new(struct gateway *gateway);
 /* The owner of a slot; NULL if there is none now, or memory is short. */
-struct upstream *upstream_of_slot(struct gateway *gateway, unsigned int slot, struct proto_id *ret_incarnation);
+struct upstream *upstream_of_slot(struct gateway *gateway, unsigned int slot,
+				  struct proto_id *ret_incarnation);
 /* The pass of a session; made if need be; NULL: out of memory. */
 struct pass *upstream_pass(struct upstream *upstream, struct session *session);
 /* The session has just been resumed on the registry's link. */
 void upstream_admit(struct upstream *registry, struct session *session);
-/* Whether a request may be sent now. If not, the pass is being opened, and errand_unpark() will follow. */
+/*
+ * Whether a request may be sent now. If not, the pass is being opened, and errand_unpark() will
+ * follow.
+ */
 bool pass_is_open(struct pass *pass);
 /* A request of this term was answered with session_unknown. */
 void pass_lost(struct pass *pass, uint64_t term);

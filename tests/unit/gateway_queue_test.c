@@ -20,7 +20,8 @@ Test(frame, has_the_shortest_length)
 		size_t header;
 		unsigned char second;
 	} rows[] = {
-		{ 0, 2, 0 }, { 1, 2, 1 }, { 125, 2, 125 }, { 126, 4, 126 }, { 65535, 4, 126 }, { 65536, 10, 127 },
+		{0, 2, 0},     {1, 2, 1},	{125, 2, 125},
+		{126, 4, 126}, {65535, 4, 126}, {65536, 10, 127},
 	};
 	char *payload = calloc(1, 65536);
 
@@ -38,7 +39,7 @@ Test(frame, has_the_shortest_length)
 
 Test(frame, length_is_big_endian)
 {
-	char payload[258] = { 0 };
+	char payload[258] = {0};
 	struct frame *frame;
 
 	cr_assert_eq(frame_new(FRAME_BINARY, payload, sizeof(payload), &frame), 0);
@@ -62,7 +63,7 @@ static void note_shed(void *tag, uint64_t seq)
 
 static struct frame *sized_frame(size_t size)
 {
-	char payload[4096] = { 0 };
+	char payload[4096] = {0};
 	struct frame *frame;
 
 	cr_assert_eq(frame_new(FRAME_TEXT, payload, size - (size <= 127 ? 2 : 4), &frame), 0);
@@ -140,7 +141,8 @@ Test(outbox, sheds_events_and_keeps_answers)
 
 	outbox_init(&outbox, 100000);
 	for (uint64_t seq = 1; seq <= 9; seq++) {
-		cr_assert_eq(outbox_push(&outbox, frame, seq % 3 == 0 ? NULL : (void *)&reader, seq), 0);
+		cr_assert_eq(
+			outbox_push(&outbox, frame, seq % 3 == 0 ? NULL : (void *)&reader, seq), 0);
 	}
 	outbox_shed(&outbox, note_shed);
 	cr_assert_eq(shed_count, 6);
@@ -171,22 +173,24 @@ Test(cursor, judges_events)
 		enum cursor_verdict published;
 		enum cursor_verdict logged;
 	} rows[] = {
-		{ 5, 10, CURSOR_OLD, CURSOR_OLD },   { 5, 11, CURSOR_NEXT, CURSOR_NEXT },
-		{ 5, 12, CURSOR_GAP, CURSOR_GAP },   { 6, 11, CURSOR_NEXT, CURSOR_NEXT },
-		{ 4, 11, CURSOR_OLD, CURSOR_NEXT },  { 4, 12, CURSOR_OLD, CURSOR_GAP },
-		{ 6, 1, CURSOR_OLD, CURSOR_OLD },
+		{5, 10, CURSOR_OLD, CURSOR_OLD},  {5, 11, CURSOR_NEXT, CURSOR_NEXT},
+		{5, 12, CURSOR_GAP, CURSOR_GAP},  {6, 11, CURSOR_NEXT, CURSOR_NEXT},
+		{4, 11, CURSOR_OLD, CURSOR_NEXT}, {4, 12, CURSOR_OLD, CURSOR_GAP},
+		{6, 1, CURSOR_OLD, CURSOR_OLD},
 	};
-	const struct cursor cursor = { .known = true, .epoch = 5, .last = 10 };
+	const struct cursor cursor = {.known = true, .epoch = 5, .last = 10};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		cr_assert_eq(cursor_offer(&cursor, rows[i].epoch, rows[i].seq), rows[i].published, "row %zu", i);
-		cr_assert_eq(cursor_offer_logged(&cursor, rows[i].seq), rows[i].logged, "row %zu", i);
+		cr_assert_eq(cursor_offer(&cursor, rows[i].epoch, rows[i].seq), rows[i].published,
+			     "row %zu", i);
+		cr_assert_eq(cursor_offer_logged(&cursor, rows[i].seq), rows[i].logged, "row %zu",
+			     i);
 	}
 }
 
 Test(cursor, advances_and_keeps_the_latest_epoch)
 {
-	struct cursor cursor = { 0 };
+	struct cursor cursor = {0};
 
 	cr_assert_eq(cursor_offer(&cursor, 1, 1), CURSOR_GAP);
 	cr_assert_not(cursor_is_behind(&cursor, 1, 9));
@@ -206,15 +210,16 @@ Test(cursor, says_how_a_reader_resumes)
 		uint64_t seq;
 		enum cursor_resume resume;
 	} rows[] = {
-		{ 7, 7, CURSOR_RESUME_LIVE },
-		{ 6, 7, CURSOR_RESUME_REPLAY },
-		{ 1, 1 + CURSOR_MISSED_MAX, CURSOR_RESUME_REPLAY },
-		{ 1, 2 + CURSOR_MISSED_MAX, CURSOR_RESUME_RESET },
-		{ 8, 7, CURSOR_RESUME_RESET },
+		{7, 7, CURSOR_RESUME_LIVE},
+		{6, 7, CURSOR_RESUME_REPLAY},
+		{1, 1 + CURSOR_MISSED_MAX, CURSOR_RESUME_REPLAY},
+		{1, 2 + CURSOR_MISSED_MAX, CURSOR_RESUME_RESET},
+		{8, 7, CURSOR_RESUME_RESET},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		cr_assert_eq(cursor_resume(rows[i].after, rows[i].seq), rows[i].resume, "row %zu", i);
+		cr_assert_eq(cursor_resume(rows[i].after, rows[i].seq), rows[i].resume, "row %zu",
+			     i);
 	}
 }
 
@@ -222,7 +227,7 @@ Test(cursor, says_how_a_reader_resumes)
 
 Test(meter, gives_a_burst_and_then_the_rate)
 {
-	struct meter meter = { 0 };
+	struct meter meter = {0};
 	uint64_t now_ms = 5000;
 
 	for (int i = 0; i < 20; i++) {
@@ -239,7 +244,7 @@ Test(meter, gives_a_burst_and_then_the_rate)
 
 static struct lane_item item_of(uint8_t client, uint64_t number)
 {
-	struct lane_item item = { .number = number };
+	struct lane_item item = {.number = number};
 
 	item.client.bytes[0] = client;
 	return item;
@@ -247,9 +252,9 @@ static struct lane_item item_of(uint8_t client, uint64_t number)
 
 Test(lane, names_the_write_before_it)
 {
-	struct lane lane = { 0 };
-	struct lane_item items[] = { item_of(1, 10), item_of(2, 5), item_of(1, 11) };
-	static const uint64_t prev[] = { 0, 0, 10 };
+	struct lane lane = {0};
+	struct lane_item items[] = {item_of(1, 10), item_of(2, 5), item_of(1, 11)};
+	static const uint64_t prev[] = {0, 0, 10};
 
 	for (size_t i = 0; i < 3; i++) {
 		lane_append(&lane, &items[i]);
@@ -269,8 +274,8 @@ Test(lane, names_the_write_before_it)
 
 Test(lane, goes_back_and_keeps_the_order)
 {
-	struct lane lane = { 0 };
-	struct lane_item items[] = { item_of(1, 1), item_of(1, 2), item_of(1, 3) };
+	struct lane lane = {0};
+	struct lane_item items[] = {item_of(1, 1), item_of(1, 2), item_of(1, 3)};
 
 	for (size_t i = 0; i < 3; i++) {
 		lane_append(&lane, &items[i]);
@@ -292,7 +297,7 @@ Test(lane, goes_back_and_keeps_the_order)
 
 Test(lane, bounds_what_flies)
 {
-	struct lane lane = { 0 };
+	struct lane lane = {0};
 	struct lane_item items[LANE_FLYING_MAX + 1];
 
 	for (size_t i = 0; i <= LANE_FLYING_MAX; i++) {
