@@ -47,6 +47,8 @@ export function Timeline({ session, my_rooms, me, actions, retry, discard }: Tim
   const before = useRef({ first: 0, height: 0, placed: false });
   const line = useRef<{ after: number | null } | null>(null);
   const [seen_seq, set_seen_seq] = useState(0);
+  /* `at_end` for drawing; the reference is what scrolling reads, without waiting for a drawing. */
+  const [away, set_away] = useState(false);
   const { items, seq, ready } = session.state;
   const outgoing = session.outgoing() as Entry<"room_send">[];
 
@@ -102,6 +104,7 @@ export function Timeline({ session, my_rooms, me, actions, retry, discard }: Tim
     }
     before.current.first = first;
     before.current.height = element.scrollHeight;
+    set_away(!at_end.current);
   });
 
   useEffect(mark, [seq, ready, session.status]);
@@ -136,6 +139,7 @@ export function Timeline({ session, my_rooms, me, actions, retry, discard }: Tim
     const element = box.current;
     if (element) {
       at_end.current = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_END_PX;
+      set_away(!at_end.current);
       load_older();
       mark();
     }
@@ -147,7 +151,7 @@ export function Timeline({ session, my_rooms, me, actions, retry, discard }: Tim
     article?.focus({ preventScroll: true });
   };
 
-  const fresh = at_end.current
+  const fresh = !away
     ? 0
     : items.filter((item) => item.seq > seen_seq && item.kind === "message" && item.user !== me).length;
   const may_write = session.is_member();
@@ -222,7 +226,7 @@ export function Timeline({ session, my_rooms, me, actions, retry, discard }: Tim
           Loading older messages…
         </p>
       )}
-      {!at_end.current && ready && (
+      {away && ready && (
         <button
           type="button"
           class={`button absolute bottom-3 left-1/2 -translate-x-1/2 rounded-full text-sm [box-shadow:var(--shade)] ${
