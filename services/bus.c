@@ -13,7 +13,7 @@
  * descriptor woke us, or we called it) until its turn has seen that nothing is left. Before the loop
  * sleeps, the list is empty, or an idle handle keeps the loop from sleeping:
  *
- *   fd readable ──▶ on the list ──▶ turn, after poll (check) or before it (prepare)
+ *   fd readable ──▶ on the list ──▶ turn, after poll (check)
  *   bus_call(), bus_reply()… ──▶      │
  *        ▲                            ├─ BUS_BATCH_MAX messages taken ──▶ on the list again, at its end
  *        │                            └─ receive gave EAGAIN ──▶ off the list
@@ -23,9 +23,10 @@
  * is what a turn does when it ends with a send. One proof a turn, and not one a message: it costs a
  * system call.
  *
- * The loop order makes this work: timers, idle, prepare, poll, check. What a timer or an idle callback
- * sends is looked at in prepare; what poll's callbacks send, in check; what is left from check, in the
- * next prepare, which decides whether poll may sleep.
+ * The loop order makes this work: timers, idle, prepare, poll, check. All turns and callbacks run in check.
+ * Whatever the others touch is on the list when prepare decides whether poll may sleep, because nothing
+ * of ours runs between prepare and poll. (Callbacks in prepare would work as well, but leave somebody who
+ * turns the loop with UV_RUN_ONCE asleep in poll after what they wait for has happened.)
  */
 
 #include "services/bus_internal.h"
@@ -83,14 +84,6 @@ static void run_ready(struct bus *bus)
 	}
 }
 
-static void run(struct bus *bus)
-{
-	if (!bus->is_closed) {
-		bus_calls_tell_ended(bus);
-		run_ready(bus);
-	}
-}
-
 static void on_idle(uv_idle_t *idle)
 {
 	(void)idle; /* its existence keeps poll from sleeping */
@@ -100,8 +93,7 @@ static void on_prepare(uv_prepare_t *prepare)
 {
 	struct bus *bus = prepare->data;
 
-	run(bus);
-	if (bus->ready || bus->ended) {
+	if (!bus->is_closed && (bus->ready || bus->ended)) {
 		(void)uv_idle_start(&bus->idle, on_idle);
 	} else {
 		(void)uv_idle_stop(&bus->idle);
@@ -110,7 +102,12 @@ static void on_prepare(uv_prepare_t *prepare)
 
 static void on_check(uv_check_t *check)
 {
-	run(check->data);
+	struct bus *bus = check->data;
+
+	if (!bus->is_closed) {
+		bus_calls_tell_ended(bus);
+		run_ready(bus);
+	}
 }
 
 /* --- deadlines --- */

@@ -188,7 +188,6 @@ void bus_feed_free(struct bus_feed *feed)
 		return;
 	}
 	DL_DELETE(feed->bus->feeds, feed);
-	bus_socket_close(&feed->monitor);
-	bus_socket_close(&feed->socket);
+	bus_socket_close(&feed->socket, &feed->monitor);
 	feed_unref(feed);
 }

@@ -63,9 +63,11 @@ struct bus_numbers {
 	struct metric *requests_open;
 	struct metric *calls_open;
 	struct metric *answers_held;
+	struct metric *peers;
 	uint64_t requests_open_count;
 	uint64_t calls_open_count;
 	uint64_t answers_held_count;
+	uint64_t peers_count;
 };
 
 int bus_numbers_init(struct bus_numbers *numbers, struct metrics *metrics);
@@ -147,8 +149,8 @@ static inline unsigned int bus_socket_is_adopted(const struct bus_socket *socket
 {
 	return socket->bus ? 1 : 0;
 }
-/* `closed` follows from the loop. Also of a closed one. */
-void bus_socket_close(struct bus_socket *socket);
+/* With its monitor, which may be NULL. `closed` follows for both, from the loop. Also of closed ones. */
+void bus_socket_close(struct bus_socket *socket, struct bus_socket *monitor);
 /* ZMQ_EVENTS, and so a proof as good as a receive's EAGAIN. */
 int bus_socket_events(struct bus_socket *socket);
 /* The address as bound. Returns 0 or -errno. */

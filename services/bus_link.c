@@ -554,8 +554,7 @@ void bus_link_free(struct bus_link *link)
 	}
 	link_end_calls(link);
 	DL_DELETE(link->bus->links, link);
-	bus_socket_close(&link->monitor);
-	bus_socket_close(&link->socket);
+	bus_socket_close(&link->socket, &link->monitor);
 	link_unref(link);
 }
 

@@ -64,6 +64,10 @@ static int init_gauges(struct bus_numbers *numbers)
 				  "Answers held back for connections that do not read.", NULL,
 				  &numbers->answers_held);
 	}
+	if (r == 0) {
+		r = metrics_gauge(metrics, "districhat_bus_peers", "Connections that requests have come on.", NULL,
+				  &numbers->peers);
+	}
 	return r;
 }
 

@@ -88,7 +88,7 @@ int bus_publisher_new(struct bus *bus, const char *address, struct bus_publisher
 		r = bus_socket_address(&publisher->socket, publisher->address);
 	}
 	if (r < 0) {
-		bus_socket_close(&publisher->socket);
+		bus_socket_close(&publisher->socket, NULL);
 		publisher_unref(publisher);
 		return r;
 	}
@@ -103,7 +103,7 @@ void bus_publisher_free(struct bus_publisher *publisher)
 		return;
 	}
 	DL_DELETE(publisher->bus->publishers, publisher);
-	bus_socket_close(&publisher->socket);
+	bus_socket_close(&publisher->socket, NULL);
 	publisher_unref(publisher);
 }
 

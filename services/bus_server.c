@@ -122,10 +122,13 @@ static void peer_drop_held(struct bus_peer *peer, enum bus_drop why)
 /* The connection is closed. Requests that came on it keep the struct. */
 static void peer_forget(struct bus_peer *peer)
 {
+	struct bus *bus = peer->server->bus;
+
 	if (peer->is_gone) {
 		return;
 	}
 	peer->is_gone = true;
+	bus_numbers_move(bus->numbers.peers, &bus->numbers.peers_count, -1);
 	peer_drop_held(peer, BUS_DROP_PEER_GONE);
 	HASH_DELETE(hh, peer->server->peers, peer);
 	peer_unref(peer);
@@ -151,6 +154,7 @@ static struct bus_peer *peer_new(struct bus_server *server, zmq_msg_t *routing, 
 		return NULL;
 	}
 	server->refs++;
+	bus_numbers_move(server->bus->numbers.peers, &server->bus->numbers.peers_count, 1);
 	return peer;
 }
 
@@ -585,8 +589,7 @@ int bus_server_new(struct bus *bus, const char *address, const struct bus_route 
 		r = bus_socket_address(&server->socket, server->address);
 	}
 	if (r < 0) {
-		bus_socket_close(&server->monitor);
-		bus_socket_close(&server->socket);
+		bus_socket_close(&server->socket, &server->monitor);
 		server_unref(server);
 		return r;
 	}
@@ -609,8 +612,7 @@ void bus_server_free(struct bus_server *server)
 	bus_remove_deadline(server->bus, &server->retry);
 	DL_DELETE(server->bus->servers, server);
 	server->is_closed = true;
-	bus_socket_close(&server->monitor);
-	bus_socket_close(&server->socket);
+	bus_socket_close(&server->socket, &server->monitor);
 	server_unref(server);
 }
 

@@ -253,22 +253,22 @@ static int adopt(struct bus_socket *socket, struct bus *bus, void *zmq)
 	return 0;
 }
 
-void bus_socket_close(struct bus_socket *socket)
-{
-	if (!socket->zmq) {
-		return;
-	}
-	bus_untouch(socket);
-	uv_close((uv_handle_t *)&socket->poll, on_poll_closed); /* takes the descriptor off at once */
-	(void)zmq_close(socket->zmq);
-	socket->zmq = NULL;
-}
-
 #define MONITOR_EVENTS (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED)
+
+/*
+ * libzmq's own thread tells events by a send that waits: into a PAIR that is full, or that nobody reads any
+ * more, it would wait for ever, and all sockets with it. So the PAIR has no high-water mark, and is closed
+ * only after the watched socket has let go of its end.
+ */
+static void stop_monitor(void *zmq)
+{
+	(void)zmq_socket_monitor(zmq, NULL, 0);
+}
 
 /* A PAIR on which the events of `zmq` come. */
 static int monitor_new(struct bus *bus, void *zmq, void **ret_pair)
 {
+	const struct option unlimited = {ZMQ_RCVHWM, 0};
 	char address[64];
 	void *pair;
 	int r;
@@ -281,13 +281,38 @@ static int monitor_new(struct bus *bus, void *zmq, void **ret_pair)
 	if (!pair) {
 		return -errno;
 	}
-	if (zmq_connect(pair, address) < 0) {
+	r = set_options(pair, &unlimited, 1);
+	if (r == 0 && zmq_connect(pair, address) < 0) {
 		r = -errno;
+	}
+	if (r < 0) {
+		stop_monitor(zmq);
 		(void)zmq_close(pair);
 		return r;
 	}
 	*ret_pair = pair;
 	return 0;
+}
+
+static void disown(struct bus_socket *socket)
+{
+	bus_untouch(socket);
+	uv_close((uv_handle_t *)&socket->poll, on_poll_closed); /* takes the descriptor off at once */
+	(void)zmq_close(socket->zmq);
+	socket->zmq = NULL;
+}
+
+void bus_socket_close(struct bus_socket *socket, struct bus_socket *monitor)
+{
+	if (socket->zmq && monitor) {
+		stop_monitor(socket->zmq);
+	}
+	if (monitor && monitor->zmq) {
+		disown(monitor);
+	}
+	if (socket->zmq) {
+		disown(socket);
+	}
 }
 
 /* Attach and put on the loop; the monitor first, so that it misses nothing. */
@@ -309,6 +334,9 @@ static int start(struct bus_socket *socket, struct bus_socket *monitor, struct b
 	}
 	if (r == 0) {
 		r = adopt(socket, bus, zmq);
+	}
+	if (r < 0 && monitor) {
+		stop_monitor(zmq);
 	}
 	if (pair) {
 		(void)zmq_close(pair);
@@ -335,8 +363,8 @@ int bus_socket_open(struct bus_socket *socket, struct bus_socket *monitor, struc
 	}
 	r = start(socket, monitor, bus, zmq, kind, address);
 	if (r < 0) {
-		if (monitor) {
-			bus_socket_close(monitor);
+		if (monitor && monitor->zmq) {
+			disown(monitor);
 		}
 		(void)zmq_close(zmq);
 	}

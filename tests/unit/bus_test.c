@@ -155,6 +155,13 @@ static double series(struct fixture *fixture, const char *name)
 	return value;
 }
 
+static void wait_no_peers(struct fixture *fixture)
+{
+	while (series(fixture, "districhat_bus_peers") > 0) {
+		(void)uv_run(&fixture->loop, UV_RUN_ONCE);
+	}
+}
+
 #define DEFAULTS ((struct bus_call_options){0})
 
 Test(bus, request_and_reply)
@@ -284,7 +291,7 @@ Test(bus, unanswered_calls_time_out)
 	cr_assert_eq(outcome.result, PROTO_E_TIMEOUT);
 	cr_assert_geq(clock_monotonic_ms() - started_ms, 300);
 	cr_assert_eq(store.kept_count, 1);
-	cr_assert_eq(bus_request_time_left_ms(store.kept[0]), 0);
+	cr_assert_lt(bus_request_time_left_ms(store.kept[0]), 300);
 	bus_ok(store.kept[0]); /* too late: dropped by the link */
 	call_beat(link, 1, DEFAULTS, &outcome);
 	fixture_wait(&fixture, &outcome.done, 2);
@@ -906,8 +913,6 @@ Test(bus, peers_have_numbers_of_their_own)
 	struct store store = {0};
 	struct proto_node_beat beat = {.node = PROTO_SPAN("n"), .incarnation = {{1}}};
 	struct proto_header header = {.type = PROTO_NODE_BEAT, .request = 1};
-	struct bus_link *link;
-	struct outcome outcome = {0};
 
 	fixture_init(&fixture);
 	(void)serve(&fixture, &store);
@@ -924,15 +929,12 @@ Test(bus, peers_have_numbers_of_their_own)
 		cr_assert_eq(raw_answer(&fixture, &raw, &answer), 0);
 		cr_assert_eq(raw_answer(&fixture, &raw, &answer), 0);
 		raw_deinit(&raw);
-		link = connect_link(&fixture); /* the server learns of the end before it serves this */
-		call_beat(link, 1, DEFAULTS, &outcome);
-		fixture_wait(&fixture, &outcome.done, i + 1);
-		bus_link_free(link);
+		wait_no_peers(&fixture);
 	}
 	cr_assert_eq(store.peers[0], store.peers[1]);
-	cr_assert_neq(store.peers[1], store.peers[3]);
-	cr_assert_eq(store.peers[3], store.peers[4]);
-	cr_assert_neq(store.peers[4], store.peers[6]);
+	cr_assert_neq(store.peers[1], store.peers[2]);
+	cr_assert_eq(store.peers[2], store.peers[3]);
+	cr_assert_neq(store.peers[3], store.peers[4]);
 	fixture_deinit(&fixture);
 }
 
@@ -941,8 +943,6 @@ Test(bus, a_peer_that_is_gone_gets_no_answer)
 	struct fixture fixture;
 	struct store store = {0};
 	struct proto_header header = {.type = PROTO_SLOTS_GET, .request = 1};
-	struct outcome outcome = {0};
-	struct bus_link *link;
 	struct raw raw;
 
 	fixture_init(&fixture);
@@ -951,9 +951,7 @@ Test(bus, a_peer_that_is_gone_gets_no_answer)
 	raw_send(&raw, &header, NULL);
 	fixture_wait(&fixture, &store.kept_count, 1);
 	raw_deinit(&raw);
-	link = connect_link(&fixture);
-	call_beat(link, 1, DEFAULTS, &outcome);
-	fixture_wait(&fixture, &outcome.done, 1);
+	wait_no_peers(&fixture);
 	bus_ok(store.kept[0]);
 	cr_assert_eq(series(&fixture, "districhat_bus_dropped_total{reason=\"peer_gone\"}"), 1);
 	fixture_deinit(&fixture);
