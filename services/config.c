@@ -46,8 +46,10 @@ struct unit {
 	uint64_t factor;
 };
 
-static const struct unit units_ms[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {0}};
-static const struct unit units_bytes[] = {{"", 1}, {"k", 1024}, {"M", 1 << 20}, {"G", 1 << 30}, {0}};
+static const struct unit units_ms[] = {{"ms", 1},      {"s", 1000},	{"m", 60000},
+				       {"h", 3600000}, {"d", 86400000}, {0}};
+static const struct unit units_bytes[] = {
+	{"", 1}, {"k", 1024}, {"M", 1 << 20}, {"G", 1 << 30}, {0}};
 static const struct unit units_none[] = {{"", 1}, {0}};
 
 static const struct unit *units_of(enum config_kind kind)
@@ -62,7 +64,8 @@ static const struct unit *units_of(enum config_kind kind)
 	}
 }
 
-static void fail(struct loader *loader, const char *name, const struct source *source, const char *wanted)
+static void fail(struct loader *loader, const char *name, const struct source *source,
+		 const char *wanted)
 {
 	loader->failed = true;
 	fprintf(stderr, "%s: setting %s: ", loader->table->program, name);
@@ -133,8 +136,8 @@ static bool parse_bool(const char *text, bool *ret_value)
 	return true;
 }
 
-static void set_number(struct loader *loader, const struct config_field *field, const struct source *source,
-		       uint64_t *ret_value)
+static void set_number(struct loader *loader, const struct config_field *field,
+		       const struct source *source, uint64_t *ret_value)
 {
 	static const char *const wanted[] = {
 		[CONFIG_NUMBER] = "a whole number",
@@ -144,17 +147,19 @@ static void set_number(struct loader *loader, const struct config_field *field, 
 	uint64_t number = 0;
 	char text[160];
 
-	if (parse_number(field->kind, source->text, &number) && number >= field->min && number <= field->max) {
+	if (parse_number(field->kind, source->text, &number) && number >= field->min &&
+	    number <= field->max) {
 		*ret_value = number;
 		return;
 	}
-	(void)snprintf(text, sizeof(text), "wanted %s from %" PRIu64 " to %" PRIu64 "%s", wanted[field->kind],
-		       field->min, field->max, field->kind == CONFIG_MS ? " ms" : "");
+	(void)snprintf(text, sizeof(text), "wanted %s from %" PRIu64 " to %" PRIu64 "%s",
+		       wanted[field->kind], field->min, field->max,
+		       field->kind == CONFIG_MS ? " ms" : "");
 	fail(loader, field->name, source, text);
 }
 
-static void set_text(struct loader *loader, const struct config_field *field, const struct source *source,
-		     const char **ret_value)
+static void set_text(struct loader *loader, const struct config_field *field,
+		     const struct source *source, const char **ret_value)
 {
 	size_t size = strlen(source->text);
 	char text[96];
@@ -163,12 +168,13 @@ static void set_text(struct loader *loader, const struct config_field *field, co
 		*ret_value = source->text;
 		return;
 	}
-	(void)snprintf(text, sizeof(text), "wanted %" PRIu64 " to %" PRIu64 " bytes", field->min, field->max);
+	(void)snprintf(text, sizeof(text), "wanted %" PRIu64 " to %" PRIu64 " bytes", field->min,
+		       field->max);
 	fail(loader, field->name, source, text);
 }
 
-static void set_field(struct loader *loader, const struct config_field *field, const struct source *source,
-		      void *settings)
+static void set_field(struct loader *loader, const struct config_field *field,
+		      const struct source *source, void *settings)
 {
 	void *place = (char *)settings + field->offset;
 
@@ -234,7 +240,8 @@ static int read_key(void *context, const char *section, const char *name, const 
 		return 1; /* one file may serve several daemons */
 	}
 	if (i == loader->table->field_count) {
-		fail(loader, name, &(struct source){value ? value : "", loader->file}, "there is no such setting");
+		fail(loader, name, &(struct source){value ? value : "", loader->file},
+		     "there is no such setting");
 		return 1;
 	}
 	copy = keep_text(value ? value : "true");
@@ -256,11 +263,11 @@ static void read_file(struct loader *loader)
 	if (r != 0) {
 		loader->failed = true;
 		if (r < 0) {
-			fprintf(stderr, "%s: %s: cannot be read: %s\n", loader->table->program, loader->file,
-				strerror(errno));
+			fprintf(stderr, "%s: %s: cannot be read: %s\n", loader->table->program,
+				loader->file, strerror(errno));
 		} else {
-			fprintf(stderr, "%s: %s: line %d is not `name = value`\n", loader->table->program,
-				loader->file, r);
+			fprintf(stderr, "%s: %s: line %d is not `name = value`\n",
+				loader->table->program, loader->file, r);
 		}
 	}
 }
@@ -285,13 +292,15 @@ static void print_help(const struct config_table *table)
 {
 	char left[96];
 
-	printf("%s: %s\n\nUsage: %s [--SETTING VALUE …]\n\nSettings:\n", table->program, table->summary,
-	       table->program);
+	printf("%s: %s\n\nUsage: %s [--SETTING VALUE …]\n\nSettings:\n", table->program,
+	       table->summary, table->program);
 	for (size_t i = 0; i < table->field_count; i++) {
 		const struct config_field *field = &table->fields[i];
 
 		(void)snprintf(left, sizeof(left), "--%s %s", field->name,
-			       field->kind == CONFIG_BOOL ? "" : field->placeholder ? field->placeholder : "N");
+			       field->kind == CONFIG_BOOL ? ""
+			       : field->placeholder	  ? field->placeholder
+							  : "N");
 		printf("  %-28s %s", left, field->text);
 		if (!field->fallback) {
 			printf(" (required)");
@@ -301,9 +310,11 @@ static void print_help(const struct config_table *table)
 		printf("\n");
 	}
 	printf("  %-28s %s\n  %-28s %s\n  %-28s %s\n  %-28s %s\n", "--config FILE",
-	       "read settings from lines `name = value`", "--describe", "print the settings as Markdown", "--version",
-	       "print the version", "--help", "print this");
-	printf("\nA setting may also come from the environment: --log-level is " CONFIG_PREFIX "LOG_LEVEL.\n"
+	       "read settings from lines `name = value`", "--describe",
+	       "print the settings as Markdown", "--version", "print the version", "--help",
+	       "print this");
+	printf("\nA setting may also come from the environment: --log-level is " CONFIG_PREFIX
+	       "LOG_LEVEL.\n"
 	       "A flag beats the environment, that beats the file, that beats the default.\n");
 }
 
@@ -340,7 +351,8 @@ static void print_description(const struct config_table *table)
 		environment_name(field->name, name);
 		printf("| `%s` | `%s` | ", field->name, name);
 		print_range(field);
-		printf(" | %s%s%s | %s |\n", field->fallback && field->fallback[0] != '\0' ? "`" : "",
+		printf(" | %s%s%s | %s |\n",
+		       field->fallback && field->fallback[0] != '\0' ? "`" : "",
 		       field->fallback ? field->fallback : "required",
 		       field->fallback && field->fallback[0] != '\0' ? "`" : "", field->text);
 	}
@@ -349,14 +361,16 @@ static void print_description(const struct config_table *table)
 
 /* --- flags --- */
 
-static void fill_options(const struct config_table *table, struct option options[static CONFIG_FIELDS_MAX + 5])
+static void fill_options(const struct config_table *table,
+			 struct option options[static CONFIG_FIELDS_MAX + 5])
 {
 	size_t n = table->field_count;
 
 	for (size_t i = 0; i < n; i++) {
 		options[i] = (struct option){
 			.name = table->fields[i].name,
-			.has_arg = table->fields[i].kind == CONFIG_BOOL ? optional_argument : required_argument,
+			.has_arg = table->fields[i].kind == CONFIG_BOOL ? optional_argument
+									: required_argument,
 			.val = (int)i,
 		};
 	}
@@ -368,7 +382,8 @@ static void fill_options(const struct config_table *table, struct option options
 }
 
 /* Flags are the strongest source, but name the file: their texts wait in `flags`. */
-static enum config_outcome read_flags(struct loader *loader, int argc, char **argv, struct source *flags)
+static enum config_outcome read_flags(struct loader *loader, int argc, char **argv,
+				      struct source *flags)
 {
 	struct option options[CONFIG_FIELDS_MAX + 5];
 	int flag;
@@ -398,14 +413,16 @@ static enum config_outcome read_flags(struct loader *loader, int argc, char **ar
 		}
 	}
 	if (optind < argc) {
-		fprintf(stderr, "%s: \"%s\": settings are written --name VALUE; --help lists them\n",
+		fprintf(stderr,
+			"%s: \"%s\": settings are written --name VALUE; --help lists them\n",
 			loader->table->program, argv[optind]);
 		return CONFIG_WRONG;
 	}
 	return CONFIG_RUN;
 }
 
-enum config_outcome config_load(const struct config_table *table, int argc, char **argv, void *ret_settings)
+enum config_outcome config_load(const struct config_table *table, int argc, char **argv,
+				void *ret_settings)
 {
 	struct loader loader = {.table = table, .file = getenv(CONFIG_PREFIX "CONFIG")};
 	struct source flags[CONFIG_FIELDS_MAX] = {0};

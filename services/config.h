@@ -52,4 +52,5 @@ enum config_outcome {
  * Fill `ret_settings` (the daemon's struct, as large as the offsets need). Texts belong to the process
  * and are never freed. `--describe` prints the table as Markdown, for docs/configuration.md.
  */
-enum config_outcome config_load(const struct config_table *table, int argc, char **argv, void *ret_settings);
+enum config_outcome config_load(const struct config_table *table, int argc, char **argv,
+				void *ret_settings);

@@ -111,7 +111,8 @@ static void line_field(struct line *line, const struct log_field *field)
 	line_text(line, "=");
 	switch (field->kind) {
 	case LOG_KIND_TEXT:
-		line_value(line, field->text ? field->text : "", field->text ? strlen(field->text) : 0);
+		line_value(line, field->text ? field->text : "",
+			   field->text ? strlen(field->text) : 0);
 		break;
 	case LOG_KIND_SPAN:
 		line_value(line, field->span.data, field->span.size);

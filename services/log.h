@@ -42,7 +42,8 @@ struct log_field {
 
 #define LOG_TEXT(k, v) ((struct log_field){.key = (k), .kind = LOG_KIND_TEXT, .text = (v)})
 #define LOG_SPAN(k, v) ((struct log_field){.key = (k), .kind = LOG_KIND_SPAN, .span = (v)})
-#define LOG_NUMBER(k, v) ((struct log_field){.key = (k), .kind = LOG_KIND_NUMBER, .number = (int64_t)(v)})
+#define LOG_NUMBER(k, v) \
+	((struct log_field){.key = (k), .kind = LOG_KIND_NUMBER, .number = (int64_t)(v)})
 #define LOG_ID(k, v) ((struct log_field){.key = (k), .kind = LOG_KIND_ID, .id = (v)})
 #define LOG_ERRNO(e) LOG_TEXT("error", strerror((e) < 0 ? -(e) : (e)))
 
@@ -53,11 +54,11 @@ void log_write(enum log_level level, const char *event, const struct log_field f
 
 #define LOG_WRITE_(level, event, ...) \
 	log_write((level), (event), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){0}})
-#define log_debug(event, ...)                                                \
-	do {                                                                 \
-		if (log_enabled(LOG_LEVEL_DEBUG)) {                          \
-			LOG_WRITE_(LOG_LEVEL_DEBUG, event, __VA_ARGS__);     \
-		}                                                            \
+#define log_debug(event, ...)                                            \
+	do {                                                             \
+		if (log_enabled(LOG_LEVEL_DEBUG)) {                      \
+			LOG_WRITE_(LOG_LEVEL_DEBUG, event, __VA_ARGS__); \
+		}                                                        \
 	} while (0)
 #define log_info(event, ...) LOG_WRITE_(LOG_LEVEL_INFO, event, __VA_ARGS__)
 #define log_warn(event, ...) LOG_WRITE_(LOG_LEVEL_WARN, event, __VA_ARGS__)

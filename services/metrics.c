@@ -15,7 +15,8 @@
 #include <utlist.h>
 
 static const double bucket_bounds[] = {
-	0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30,
+	0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05,
+	0.1,	0.2,	0.5,	1,     2,     5,     10,   30,
 };
 
 #define BUCKETS (sizeof(bucket_bounds) / sizeof(bucket_bounds[0]))
@@ -81,7 +82,8 @@ static void family_free(struct family *family)
 	if (!family) {
 		return;
 	}
-	LL_FOREACH_SAFE (family->series, metric, next) {
+	LL_FOREACH_SAFE(family->series, metric, next)
+	{
 		metric_free(metric);
 	}
 	free(family->name);
@@ -97,17 +99,20 @@ void metrics_free(struct metrics *metrics)
 	if (!metrics) {
 		return;
 	}
-	LL_FOREACH_SAFE (metrics->families, family, next) {
+	LL_FOREACH_SAFE(metrics->families, family, next)
+	{
 		family_free(family);
 	}
 	free(metrics);
 }
 
-static struct family *family_find(struct metrics *metrics, const char *name, const char *help, enum metric_kind kind)
+static struct family *family_find(struct metrics *metrics, const char *name, const char *help,
+				  enum metric_kind kind)
 {
 	struct family *family;
 
-	LL_FOREACH (metrics->families, family) {
+	LL_FOREACH(metrics->families, family)
+	{
 		if (strcmp(family->name, name) == 0) {
 			return family;
 		}
@@ -127,8 +132,8 @@ static struct family *family_find(struct metrics *metrics, const char *name, con
 	return family;
 }
 
-static int series_find(struct metrics *metrics, const char *name, const char *help, const char *labels,
-		       enum metric_kind kind, struct metric **ret_metric)
+static int series_find(struct metrics *metrics, const char *name, const char *help,
+		       const char *labels, enum metric_kind kind, struct metric **ret_metric)
 {
 	struct family *family = family_find(metrics, name, help, kind);
 	const char *wanted = labels ? labels : "";
@@ -137,7 +142,8 @@ static int series_find(struct metrics *metrics, const char *name, const char *he
 	if (!family) {
 		return -ENOMEM;
 	}
-	LL_FOREACH (family->series, metric) {
+	LL_FOREACH(family->series, metric)
+	{
 		if (strcmp(metric->labels, wanted) == 0) {
 			*ret_metric = metric;
 			return 0;
@@ -165,8 +171,8 @@ int metrics_gauge(struct metrics *metrics, const char *name, const char *help, c
 	return series_find(metrics, name, help, labels, METRIC_GAUGE, ret_metric);
 }
 
-int metrics_histogram(struct metrics *metrics, const char *name, const char *help, const char *labels,
-		      struct metric **ret_metric)
+int metrics_histogram(struct metrics *metrics, const char *name, const char *help,
+		      const char *labels, struct metric **ret_metric)
 {
 	return series_find(metrics, name, help, labels, METRIC_HISTOGRAM, ret_metric);
 }
@@ -226,10 +232,11 @@ static void write_histogram(FILE *out, const char *name, const struct metric *me
 
 	for (size_t i = 0; i < BUCKETS; i++) {
 		below += metric->buckets[i];
-		fprintf(out, "%s_bucket{%s%sle=\"%g\"} %" PRIu64 "\n", name, metric->labels, comma, bucket_bounds[i],
-			below);
+		fprintf(out, "%s_bucket{%s%sle=\"%g\"} %" PRIu64 "\n", name, metric->labels, comma,
+			bucket_bounds[i], below);
 	}
-	fprintf(out, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", name, metric->labels, comma, metric->value);
+	fprintf(out, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", name, metric->labels, comma,
+		metric->value);
 	fprintf(out, "%s_sum{%s} %g\n", name, metric->labels, metric->sum);
 	fprintf(out, "%s_count{%s} %" PRIu64 "\n", name, metric->labels, metric->value);
 }
@@ -240,7 +247,8 @@ static void write_family(FILE *out, const struct family *family)
 
 	fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", family->name, family->help, family->name,
 		kind_names[family->kind]);
-	LL_FOREACH (family->series, metric) {
+	LL_FOREACH(family->series, metric)
+	{
 		if (family->kind == METRIC_HISTOGRAM) {
 			write_histogram(out, family->name, metric);
 		} else {
@@ -257,7 +265,8 @@ int metrics_write(const struct metrics *metrics, char **ret_text, size_t *ret_si
 	if (!out) {
 		return -errno;
 	}
-	LL_FOREACH (metrics->families, family) {
+	LL_FOREACH(metrics->families, family)
+	{
 		write_family(out, family);
 	}
 	return fclose(out) == 0 ? 0 : -ENOMEM;

@@ -20,10 +20,13 @@ void metrics_free(struct metrics *metrics);
  * Add a series. `labels` is `code="limit",type="append"`, or NULL; rows of one name share `help`. The
  * texts are copied. Asking again for the same name and labels gives the same handle.
  */
-int metrics_counter(struct metrics *metrics, const char *name, const char *help, const char *labels, struct metric **ret_metric);
-int metrics_gauge(struct metrics *metrics, const char *name, const char *help, const char *labels, struct metric **ret_metric);
+int metrics_counter(struct metrics *metrics, const char *name, const char *help, const char *labels,
+		    struct metric **ret_metric);
+int metrics_gauge(struct metrics *metrics, const char *name, const char *help, const char *labels,
+		  struct metric **ret_metric);
 /* Buckets from 0.1 ms to 30 s, three a decade. */
-int metrics_histogram(struct metrics *metrics, const char *name, const char *help, const char *labels, struct metric **ret_metric);
+int metrics_histogram(struct metrics *metrics, const char *name, const char *help,
+		      const char *labels, struct metric **ret_metric);
 /* A gauge that is asked for at every scrape. */
 int metrics_probe(struct metrics *metrics, const char *name, const char *help, const char *labels,
 		  uint64_t (*probe)(void *context), void *context);

@@ -84,9 +84,9 @@ static int render(struct ops *ops, const char *method, const char *path, struct 
 }
 
 /* libmicrohttpd calls once when the headers are there, and again when the request is complete. */
-static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path,
-				  const char *method, const char *version, const char *upload,
-				  size_t *upload_size, void **state)
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
+				  const char *path, const char *method, const char *version,
+				  const char *upload, size_t *upload_size, void **state)
 {
 	static char seen;
 	struct page page = {0};
@@ -166,7 +166,8 @@ static int parse_address(const char *address, struct sockaddr_storage *ret_addre
 	unsigned long port = colon ? strtoul(colon + 1, &end, 10) : 0;
 	size_t length = colon ? (size_t)(colon - address) : 0;
 
-	if (!colon || end == colon + 1 || *end != '\0' || port > 65535 || length == 0 || length >= sizeof(host)) {
+	if (!colon || end == colon + 1 || *end != '\0' || port > 65535 || length == 0 ||
+	    length >= sizeof(host)) {
 		return -EINVAL;
 	}
 	memcpy(host, address, length);
@@ -186,11 +187,12 @@ static int start_daemon(struct ops *ops, const struct sockaddr_storage *address)
 		flags |= MHD_USE_IPv6;
 	}
 	errno = 0;
-	ops->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, ops, MHD_OPTION_SOCK_ADDR, address,
-				       MHD_OPTION_CONNECTION_LIMIT, OPS_CONNECTIONS_MAX,
-				       MHD_OPTION_PER_IP_CONNECTION_LIMIT, OPS_CONNECTIONS_PER_ADDRESS_MAX,
-				       MHD_OPTION_CONNECTION_TIMEOUT, OPS_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-				       (size_t)OPS_CONNECTION_BYTES_MAX, MHD_OPTION_END);
+	ops->daemon = MHD_start_daemon(
+		flags, 0, NULL, NULL, on_request, ops, MHD_OPTION_SOCK_ADDR, address,
+		MHD_OPTION_CONNECTION_LIMIT, OPS_CONNECTIONS_MAX,
+		MHD_OPTION_PER_IP_CONNECTION_LIMIT, OPS_CONNECTIONS_PER_ADDRESS_MAX,
+		MHD_OPTION_CONNECTION_TIMEOUT, OPS_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)OPS_CONNECTION_BYTES_MAX, MHD_OPTION_END);
 	if (!ops->daemon) {
 		return errno ? -errno : -EADDRINUSE;
 	}
@@ -199,7 +201,8 @@ static int start_daemon(struct ops *ops, const struct sockaddr_storage *address)
 
 static int watch(struct ops *ops, uv_loop_t *loop)
 {
-	const union MHD_DaemonInfo *info = MHD_get_daemon_info(ops->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	const union MHD_DaemonInfo *info = MHD_get_daemon_info(ops->daemon,
+							       MHD_DAEMON_INFO_EPOLL_FD);
 	int r = uv_poll_init(loop, &ops->poll, info->epoll_fd);
 
 	if (r < 0) {
@@ -212,7 +215,8 @@ static int watch(struct ops *ops, uv_loop_t *loop)
 	return uv_poll_start(&ops->poll, UV_READABLE, on_poll);
 }
 
-int ops_new(uv_loop_t *loop, const char *address, const struct metrics *metrics, struct ops **ret_ops)
+int ops_new(uv_loop_t *loop, const char *address, const struct metrics *metrics,
+	    struct ops **ret_ops)
 {
 	struct sockaddr_storage bound = {0};
 	struct ops *ops;

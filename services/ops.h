@@ -17,7 +17,8 @@
 struct ops;
 
 /* Listen on `address` (HOST:PORT, [HOST]:PORT). Returns 0 or -errno. */
-int ops_new(uv_loop_t *loop, const char *address, const struct metrics *metrics, struct ops **ret_ops);
+int ops_new(uv_loop_t *loop, const char *address, const struct metrics *metrics,
+	    struct ops **ret_ops);
 /* Closes its handles on the loop; memory follows when the loop has run. NULL is fine. */
 void ops_free(struct ops *ops);
 /* The port really bound. */

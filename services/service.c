@@ -75,18 +75,31 @@ static const char *host_name(void)
 	return name;
 }
 
+static const char *node_name(const char *program, const char *host)
+{
+	static char name[PROTO_NAME_BYTES_MAX + 1];
+
+	(void)snprintf(name, sizeof(name), "%s-%.*s", program,
+		       (int)(sizeof(name) - strlen(program) - 2), host);
+	return name;
+}
+
 static int apply_settings(struct skeleton *skeleton)
 {
 	struct service_settings *settings = skeleton->settings;
 	enum log_level level;
 
 	if (!parse_level(settings->log_level, &level)) {
-		fprintf(stderr, "%s: setting log-level: \"%s\": wanted debug, info, warn or error\n",
+		fprintf(stderr,
+			"%s: setting log-level: \"%s\": wanted debug, info, warn or error\n",
 			skeleton->spec->config.program, settings->log_level);
 		return -EINVAL;
 	}
 	if (settings->host[0] == '\0') {
 		settings->host = host_name();
+	}
+	if (settings->name[0] == '\0') {
+		settings->name = node_name(skeleton->spec->config.program, settings->host);
 	}
 	log_init(skeleton->spec->config.program, settings->name, level);
 	return 0;
@@ -126,7 +139,8 @@ static void begin_stop(struct skeleton *skeleton)
 {
 	skeleton->phase = SERVICE_STOPPING;
 	ops_set_unready(skeleton->ops, "stopping");
-	(void)uv_timer_start(&skeleton->stop_timer, on_stop_timeout, skeleton->settings->stop_ms, 0);
+	(void)uv_timer_start(&skeleton->stop_timer, on_stop_timeout, skeleton->settings->stop_ms,
+			     0);
 	if (skeleton->daemon) {
 		skeleton->spec->stop(skeleton->daemon);
 	} else {
@@ -218,7 +232,8 @@ static void on_worked(uv_work_t *work, int status)
 	free(offload);
 }
 
-int service_offload(uv_loop_t *loop, void (*work)(void *context), void (*done)(void *context), void *context)
+int service_offload(uv_loop_t *loop, void (*work)(void *context), void (*done)(void *context),
+		    void *context)
 {
 	struct offload *offload = calloc(1, sizeof(*offload));
 	int r;
@@ -259,12 +274,12 @@ static uint64_t probe_cpu_ms(void *context)
 
 static int add_probes(struct metrics *metrics)
 {
-	int r = metrics_probe(metrics, "process_resident_memory_bytes", "Memory that the process holds.", NULL,
-			      probe_resident_bytes, NULL);
+	int r = metrics_probe(metrics, "process_resident_memory_bytes",
+			      "Memory that the process holds.", NULL, probe_resident_bytes, NULL);
 
 	if (r == 0) {
-		r = metrics_probe(metrics, "districhat_process_cpu_milliseconds", "CPU time used since the start.",
-				  NULL, probe_cpu_ms, NULL);
+		r = metrics_probe(metrics, "districhat_process_cpu_milliseconds",
+				  "CPU time used since the start.", NULL, probe_cpu_ms, NULL);
 	}
 	return r;
 }
@@ -306,9 +321,11 @@ static int start_parts(struct skeleton *skeleton)
 		r = add_probes(service->metrics);
 	}
 	if (r == 0) {
-		r = ops_new(&skeleton->loop, skeleton->settings->ops, service->metrics, &skeleton->ops);
+		r = ops_new(&skeleton->loop, skeleton->settings->ops, service->metrics,
+			    &skeleton->ops);
 		if (r < 0) {
-			log_error("ops.not_bound", LOG_TEXT("address", skeleton->settings->ops), LOG_ERRNO(r));
+			log_error("ops.not_bound", LOG_TEXT("address", skeleton->settings->ops),
+				  LOG_ERRNO(r));
 		}
 	}
 	if (r == 0) {
@@ -322,9 +339,11 @@ static int start(struct skeleton *skeleton)
 	int r = start_parts(skeleton);
 
 	if (r == 0) {
-		log_info("service.start", LOG_TEXT("version", DISTRICHAT_VERSION), LOG_NUMBER("pid", getpid()),
+		log_info("service.start", LOG_TEXT("version", DISTRICHAT_VERSION),
+			 LOG_NUMBER("pid", getpid()),
 			 LOG_ID("incarnation", &skeleton->service.incarnation));
-		r = skeleton->spec->start(&skeleton->service, skeleton->settings, &skeleton->daemon);
+		r = skeleton->spec->start(&skeleton->service, skeleton->settings,
+					  &skeleton->daemon);
 	}
 	if (r != 0) {
 		log_error("service.start_failed", LOG_ERRNO(r));
@@ -336,7 +355,8 @@ static void close_handle(uv_handle_t *handle, void *context)
 {
 	(void)context;
 	if (!uv_is_closing(handle)) {
-		log_warn("service.handle_left", LOG_TEXT("type", uv_handle_type_name(handle->type)));
+		log_warn("service.handle_left",
+			 LOG_TEXT("type", uv_handle_type_name(handle->type)));
 		uv_close(handle, NULL);
 	}
 }

@@ -32,19 +32,51 @@ struct service_settings {
 	uint64_t stop_ms;
 };
 
-#define SERVICE_FIELDS(type)                                                                                         \
-	{"name", CONFIG_TEXT, offsetof(type, service.name), NULL, 1, PROTO_NAME_BYTES_MAX, "NAME",                   \
-	 "name of this node, unique among all"},                                                                     \
-		{"ops", CONFIG_TEXT, offsetof(type, service.ops), "127.0.0.1:0", 1, 128, "HOST:PORT",                \
-		 "where /healthz, /readyz and /metrics are served; port 0: any free one, named in the log"},         \
-		{"log-level", CONFIG_TEXT, offsetof(type, service.log_level), "info", 1, 8, "LEVEL",                 \
-		 "least level that is logged: debug, info, warn, error"},                                            \
-		{"host", CONFIG_TEXT, offsetof(type, service.host), "", 0, PROTO_NAME_BYTES_MAX, "NAME",             \
-		 "machine that the node runs on; empty: ask the system"},                                            \
-		{"zone", CONFIG_TEXT, offsetof(type, service.zone), "", 0, PROTO_NAME_BYTES_MAX, "NAME",             \
-		 "failure zone that the node is in"},                                                                \
-		{"stop-timeout", CONFIG_MS, offsetof(type, service.stop_ms), "10s", 100, 600000, "TIME",             \
-		 "time for an orderly stop before the process ends anyway"}
+#define SERVICE_FIELDS(type)                                                                                 \
+	{"name",                                                                                             \
+	 CONFIG_TEXT,                                                                                        \
+	 offsetof(type, service.name),                                                                       \
+	 "",                                                                                                 \
+	 0,                                                                                                  \
+	 PROTO_NAME_BYTES_MAX,                                                                               \
+	 "NAME",                                                                                             \
+	 "name of this node, unique among all; empty: the service and the host"},                            \
+		{"ops",                                                                                      \
+		 CONFIG_TEXT,                                                                                \
+		 offsetof(type, service.ops),                                                                \
+		 "127.0.0.1:0",                                                                              \
+		 1,                                                                                          \
+		 128,                                                                                        \
+		 "HOST:PORT",                                                                                \
+		 "where /healthz, /readyz and /metrics are served; port 0: any free one, named in the log"}, \
+		{"log-level",                                                                                \
+		 CONFIG_TEXT,                                                                                \
+		 offsetof(type, service.log_level),                                                          \
+		 "info",                                                                                     \
+		 1,                                                                                          \
+		 8,                                                                                          \
+		 "LEVEL",                                                                                    \
+		 "least level that is logged: debug, info, warn, error"},                                    \
+		{"host",                                                                                     \
+		 CONFIG_TEXT,                                                                                \
+		 offsetof(type, service.host),                                                               \
+		 "",                                                                                         \
+		 0,                                                                                          \
+		 PROTO_NAME_BYTES_MAX,                                                                       \
+		 "NAME",                                                                                     \
+		 "machine that the node runs on; empty: ask the system"},                                    \
+		{"zone",                                                                                     \
+		 CONFIG_TEXT,                                                                                \
+		 offsetof(type, service.zone),                                                               \
+		 "",                                                                                         \
+		 0,                                                                                          \
+		 PROTO_NAME_BYTES_MAX,                                                                       \
+		 "NAME",                                                                                     \
+		 "failure zone that the node is in"},                                                        \
+	{                                                                                                    \
+		"stop-timeout", CONFIG_MS, offsetof(type, service.stop_ms), "10s", 100, 600000,              \
+			"TIME", "time for an orderly stop before the process ends anyway"                    \
+	}
 
 struct service {
 	uv_loop_t *loop;
@@ -80,4 +112,5 @@ void service_fail(struct service *service, const char *event, int error);
  * Run `work` on libuv's thread pool, then `done` on the loop. For password hashing and LMDB commits
  * alone. Returns 0 or -errno.
  */
-int service_offload(uv_loop_t *loop, void (*work)(void *context), void (*done)(void *context), void *context);
+int service_offload(uv_loop_t *loop, void (*work)(void *context), void (*done)(void *context),
+		    void *context);

@@ -80,7 +80,8 @@ int token_key_new(char **ret_private_pem, char **ret_public_pem)
 int token_key_public(const char *private_pem, char **ret_public_pem)
 {
 	_cleanup_(bio_cleanup) BIO *bio = BIO_new_mem_buf(private_pem, -1);
-	_cleanup_(key_cleanup) EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
+	_cleanup_(key_cleanup) EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL)
+						   : NULL;
 
 	return key ? public_pem(key, ret_public_pem) : -EINVAL;
 }
@@ -115,7 +116,8 @@ int token_sign(const char *private_pem, const struct token_claims *claims, char 
 		return -ENOMEM;
 	}
 	if (add_claims(jwt, claims) != 0 ||
-	    jwt_set_alg(jwt, JWT_ALG_ES256, (const unsigned char *)private_pem, (int)strlen(private_pem)) != 0) {
+	    jwt_set_alg(jwt, JWT_ALG_ES256, (const unsigned char *)private_pem,
+			(int)strlen(private_pem)) != 0) {
 		return -EINVAL;
 	}
 	token = jwt_encode_str(jwt);
@@ -143,13 +145,15 @@ static uint64_t grant_ms(jwt_t *jwt, const char *grant)
 {
 	long seconds = jwt_get_grant_int(jwt, grant);
 
-	return seconds > 0 && (uint64_t)seconds < PROTO_NUMBER_MAX / 1000 ? (uint64_t)seconds * 1000 : 0;
+	return seconds > 0 && (uint64_t)seconds < PROTO_NUMBER_MAX / 1000 ? (uint64_t)seconds * 1000
+									  : 0;
 }
 
 static enum proto_account_role grant_role(jwt_t *jwt)
 {
-	static const enum proto_account_role roles[] = {
-		PROTO_ACCOUNT_ROLE_PERSON, PROTO_ACCOUNT_ROLE_BOT, PROTO_ACCOUNT_ROLE_ADMINISTRATOR};
+	static const enum proto_account_role roles[] = {PROTO_ACCOUNT_ROLE_PERSON,
+							PROTO_ACCOUNT_ROLE_BOT,
+							PROTO_ACCOUNT_ROLE_ADMINISTRATOR};
 
 	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
 		if (grant_is(jwt, "role", proto_account_role_name(roles[i]))) {
@@ -170,12 +174,14 @@ static bool read_claims(jwt_t *jwt, struct token_claims *ret_claims)
 	ret_claims->role = grant_role(jwt);
 	ret_claims->issued_ms = grant_ms(jwt, "nbf");
 	ret_claims->expires_ms = grant_ms(jwt, "exp");
-	return ret_claims->role != PROTO_account_role_absent && grant_is(jwt, "iss", TOKEN_ISSUER) &&
-	       grant_is(jwt, "aud", TOKEN_AUDIENCE) && grant_id(jwt, "sid", &ret_claims->session) &&
+	return ret_claims->role != PROTO_account_role_absent &&
+	       grant_is(jwt, "iss", TOKEN_ISSUER) && grant_is(jwt, "aud", TOKEN_AUDIENCE) &&
+	       grant_id(jwt, "sid", &ret_claims->session) &&
 	       grant_id(jwt, "sub", &ret_claims->user);
 }
 
-int token_verify(const char *public_pem_text, struct proto_span token, uint64_t now_ms, struct token_claims *ret_claims)
+int token_verify(const char *public_pem_text, struct proto_span token, uint64_t now_ms,
+		 struct token_claims *ret_claims)
 {
 	_cleanup_(jwt_cleanup) jwt_t *jwt = NULL;
 	_cleanup_free_ char *text = NULL;
@@ -194,7 +200,8 @@ int token_verify(const char *public_pem_text, struct proto_span token, uint64_t 
 	    jwt_get_alg(jwt) != JWT_ALG_ES256 || !read_claims(jwt, &claims)) {
 		return PROTO_E_BAD_TOKEN;
 	}
-	if (claims.issued_ms == 0 || now_ms + TOKEN_SKEW_MS < claims.issued_ms || now_ms >= claims.expires_ms) {
+	if (claims.issued_ms == 0 || now_ms + TOKEN_SKEW_MS < claims.issued_ms ||
+	    now_ms >= claims.expires_ms) {
 		return PROTO_E_BAD_TOKEN;
 	}
 	*ret_claims = claims;

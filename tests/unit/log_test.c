@@ -29,15 +29,18 @@ Test(log, values_are_quoted_where_needed, .init = setup)
 	char text[1024];
 	char *fields;
 
-	log_info("a.happened", LOG_TEXT("plain", "x"), LOG_TEXT("spaced", "a b"), LOG_TEXT("empty", ""),
-		 LOG_TEXT("quote", "say \"hi\""), LOG_TEXT("forged", "x\nlevel=error event=b"), LOG_NUMBER("n", -5),
+	log_info("a.happened", LOG_TEXT("plain", "x"), LOG_TEXT("spaced", "a b"),
+		 LOG_TEXT("empty", ""), LOG_TEXT("quote", "say \"hi\""),
+		 LOG_TEXT("forged", "x\nlevel=error event=b"), LOG_NUMBER("n", -5),
 		 LOG_SPAN("span", PROTO_SPAN("a=b")), LOG_TEXT("control", "\x01"));
 	logged(text, sizeof(text));
 	fields = strstr(text, " level=");
 	cr_assert_not_null(fields);
-	cr_assert_str_eq(fields, " level=info service=test node=test-1 event=a.happened plain=x spaced=\"a b\" empty=\"\" "
-				 "quote=\"say \\\"hi\\\"\" forged=\"x\\nlevel=error event=b\" n=-5 span=\"a=b\" "
-				 "control=\"\\x01\"\n");
+	cr_assert_str_eq(
+		fields,
+		" level=info service=test node=test-1 event=a.happened plain=x spaced=\"a b\" empty=\"\" "
+		"quote=\"say \\\"hi\\\"\" forged=\"x\\nlevel=error event=b\" n=-5 span=\"a=b\" "
+		"control=\"\\x01\"\n");
 }
 
 Test(log, a_long_line_is_cut_and_stays_one_line, .init = setup)

@@ -10,8 +10,8 @@
 
 #define NOW_MS 1800000000000ULL
 
-#define SOUND_CLAIMS                                                                           \
-	"{\"iss\":\"districhat\",\"aud\":\"districhat-bus\",\"name\":\"anna\",\"role\":\"person\"," \
+#define SOUND_CLAIMS                                                                                 \
+	"{\"iss\":\"districhat\",\"aud\":\"districhat-bus\",\"name\":\"anna\",\"role\":\"person\","  \
 	"\"sid\":\"01000000000000000000000000000000\",\"sub\":\"02000000000000000000000000000000\"," \
 	"\"nbf\":1800000000,\"exp\":1900000000}"
 
@@ -144,7 +144,9 @@ Test(token, other_algorithms)
 
 		cr_assert_eq(jwt_new(&jwt), 0);
 		cr_assert_eq(jwt_add_grants_json(jwt, SOUND_CLAIMS), 0);
-		cr_assert_eq(jwt_set_alg(jwt, rows[i].algorithm, key, rows[i].keyed ? (int)strlen(public_pem) : 0), 0);
+		cr_assert_eq(jwt_set_alg(jwt, rows[i].algorithm, key,
+					 rows[i].keyed ? (int)strlen(public_pem) : 0),
+			     0);
 		token = jwt_encode_str(jwt);
 		cr_assert_not_null(token);
 		cr_assert_eq(verify(token, NOW_MS), PROTO_E_BAD_TOKEN);
@@ -160,9 +162,11 @@ Test(token, claims)
 		const char *claim;
 		const char *wrong;
 	} rows[] = {
-		{"iss", "{\"iss\":\"other\"}"}, {"aud", "{\"aud\":\"other\"}"}, {"sid", "{\"sid\":\"12\"}"},
-		{"sub", "{\"sub\":\"xyz\"}"},	  {"role", "{\"role\":\"king\"}"}, {"name", "{\"name\":\"\"}"},
-		{"exp", "{\"exp\":-1}"},	  {"nbf", "{\"nbf\":0}"},	     {"exp", "{\"exp\":\"never\"}"},
+		{"iss", "{\"iss\":\"other\"}"},	 {"aud", "{\"aud\":\"other\"}"},
+		{"sid", "{\"sid\":\"12\"}"},	 {"sub", "{\"sub\":\"xyz\"}"},
+		{"role", "{\"role\":\"king\"}"}, {"name", "{\"name\":\"\"}"},
+		{"exp", "{\"exp\":-1}"},	 {"nbf", "{\"nbf\":0}"},
+		{"exp", "{\"exp\":\"never\"}"},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -171,7 +175,9 @@ Test(token, claims)
 
 		cr_assert_eq(jwt_new(&jwt), 0);
 		cr_assert_eq(jwt_add_grants_json(jwt, SOUND_CLAIMS), 0);
-		cr_assert_eq(jwt_set_alg(jwt, JWT_ALG_ES256, (const unsigned char *)private_pem, (int)strlen(private_pem)), 0);
+		cr_assert_eq(jwt_set_alg(jwt, JWT_ALG_ES256, (const unsigned char *)private_pem,
+					 (int)strlen(private_pem)),
+			     0);
 		token = jwt_encode_str(jwt);
 		cr_assert_eq(verify(token, NOW_MS), 0);
 		free(token);
