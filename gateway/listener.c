@@ -169,15 +169,16 @@ static void peer_free(struct lws *wsi, struct peer *peer)
 
 /* --- headers --- */
 
-/* False: absent, or too long. */
+/* False: absent, too long, or with a zero byte in it (`%00`): then it is not what it seems. */
 static bool copy_header(struct lws *wsi, enum lws_token_indexes token, char *to, size_t size)
 {
 	int n = lws_hdr_copy(wsi, to, (int)size, token);
 
-	if (n <= 0) {
+	if (n <= 0 || memchr(to, '\0', (size_t)n)) {
 		to[0] = 0;
+		return false;
 	}
-	return n > 0;
+	return true;
 }
 
 static void copy_cookie(struct lws *wsi, uint8_t *secret, bool *has_secret)
