@@ -3,8 +3,8 @@
 /*
  * Prints docs/protocol.md, or with --vectors proto/vectors.json, from the tables.
  *
- * What the tables know is never written by hand a second time: the golden tests compare the committed
- * files with this output, and `ninja regenerate` rewrites them.
+ * What the tables know is never written by hand a second time: the golden tests compare the
+ * committed files with this output, and `ninja regenerate` rewrites them.
  */
 
 #include "proto/proto.h"
@@ -17,10 +17,13 @@
 static const char introduction[] =
 	"# The wire protocol\n"
 	"\n"
-	"<!-- Printed by proto/describe.c from proto/messages.h, errors.h and limits.h; `ninja regenerate` rewrites it. -->\n"
+	"<!-- Printed by proto/describe.c from proto/messages.h, errors.h and limits.h; `ninja "
+	"regenerate` rewrites it. -->\n"
 	"\n"
-	"Services, bots and scripts speak it over ZeroMQ, browsers over WebSocket. A message is one map, alone in one\n"
-	"frame. Everything here stays true for ever: numbers and names are never used for something else, and fields are\n"
+	"Services, bots and scripts speak it over ZeroMQ, browsers over WebSocket. A message is "
+	"one map, alone in one\n"
+	"frame. Everything here stays true for ever: numbers and names are never used for "
+	"something else, and fields are\n"
 	"only added.\n"
 	"\n"
 	"## Frames\n"
@@ -32,43 +35,54 @@ static const char introduction[] =
 	"| browser, `districhat.v1.json` | WebSocket | text: the message | JSON |\n"
 	"| browser, `districhat.v1.msgpack` | WebSocket | binary: the message | msgpack |\n"
 	"\n"
-	"A topic is the 16 bytes of a room's id. The all-zero topic carries beacons, and all that the registry publishes.\n"
+	"A topic is the 16 bytes of a room's id. The all-zero topic carries beacons, and all "
+	"that the registry publishes.\n"
 	"\n"
 	"## The header\n"
 	"\n"
-	"The map holds the header and the fields side by side. Header keys have one letter, field keys more.\n"
+	"The map holds the header and the fields side by side. Header keys have one letter, "
+	"field keys more.\n"
 	"\n"
 	"| key | need | msgpack | JSON | |\n"
 	"|---|---|---|---|---|\n"
 	"| `t` | must | uint: number of the message | string: its name | type |\n"
-	"| `i` | may | uint | number | id of the request, chosen by the caller; the answer repeats it |\n"
-	"| `d` | may | uint | number | milliseconds that the caller will wait, counted from sending; past them the request is dropped |\n"
-	"| `x` | may | bin, 16 bytes | 32 hex digits | trace id; appears in the logs of every service that works on the request |\n"
+	"| `i` | may | uint | number | id of the request, chosen by the caller; the answer "
+	"repeats it |\n"
+	"| `d` | may | uint | number | milliseconds that the caller will wait, counted from "
+	"sending; past them the request is dropped |\n"
+	"| `x` | may | bin, 16 bytes | 32 hex digits | trace id; appears in the logs of every "
+	"service that works on the request |\n"
 	"\n"
 	"## Values\n"
 	"\n"
 	"| type | msgpack | JSON |\n"
 	"|---|---|---|\n"
 	"| bool | bool | `true`, `false` |\n"
-	"| uint | uint, or a signed form of a number from 0 on | whole number without fraction or exponent |\n"
+	"| uint | uint, or a signed form of a number from 0 on | whole number without fraction "
+	"or exponent |\n"
 	"| id | bin, 16 bytes | string, 32 hex digits |\n"
 	"| text | str, UTF-8 | string |\n"
 	"| bytes | bin | string, base64 (RFC 4648 section 4, with padding) |\n"
 	"| enum | str, one of its values | string |\n"
 	"| list | array of maps | array of objects |\n"
 	"\n"
-	"- *must*: the key is there in every message. *may*: the writer leaves it out for `false`, 0, the all-zero id, the\n"
+	"- *must*: the key is there in every message. *may*: the writer leaves it out for "
+	"`false`, 0, the all-zero id, the\n"
 	"  empty text and the empty list, and the reader takes its absence for that value.\n"
-	"- Keys come in any order. Unknown keys are skipped, so that newer writers can talk to older readers.\n"
-	"- Refused as `malformed`: a key that stands twice in one map, a key that is no string, text that is not UTF-8,\n"
+	"- Keys come in any order. Unknown keys are skipped, so that newer writers can talk to "
+	"older readers.\n"
+	"- Refused as `malformed`: a key that stands twice in one map, a key that is no string, "
+	"text that is not UTF-8,\n"
 	"  bytes after the end of the map.\n"
-	"- Our services write keys in the order of the tables below and every number in its shortest form.\n";
+	"- Our services write keys in the order of the tables below and every number in its "
+	"shortest form.\n";
 
 static const char client_part[] =
 	"\n"
 	"## A client by hand\n"
 	"\n"
-	"Everything a script needs is a ZeroMQ and a msgpack library. This asks a service whether it is there:\n"
+	"Everything a script needs is a ZeroMQ and a msgpack library. This asks a service "
+	"whether it is there:\n"
 	"\n"
 	"```python\n"
 	"import msgpack, zmq\n"
@@ -77,18 +91,24 @@ static const char client_part[] =
 	"socket.connect(\"tcp://127.0.0.1:7001\")\n"
 	"socket.send(msgpack.packb({\"t\": 3, \"i\": 1, \"d\": 5000}))  # ping\n"
 	"answer = msgpack.unpackb(socket.recv())\n"
-	"assert answer[\"i\"] == 1 and answer[\"t\"] == 2, answer  # ok; 1 is an error, with `code`\n"
+	"assert answer[\"i\"] == 1 and answer[\"t\"] == 2, answer  # ok; 1 is an error, with "
+	"`code`\n"
 	"```\n"
 	"\n"
 	"1. Number requests yourself (`i`). Answers may come in another order.\n"
-	"2. An answer is the message named below, or `error`. No answer within `d`: the outcome is unknown.\n"
-	"3. After an unknown outcome send the same request again. Writes carry `client` and `number` for that: the same pair\n"
+	"2. An answer is the message named below, or `error`. No answer within `d`: the outcome "
+	"is unknown.\n"
+	"3. After an unknown outcome send the same request again. Writes carry `client` and "
+	"`number` for that: the same pair\n"
 	"   is never written twice.\n"
-	"4. To follow a room: subscribe to its id at the owner's feed, *then* ask for its events, then drop what came twice.\n"
+	"4. To follow a room: subscribe to its id at the owner's feed, *then* ask for its "
+	"events, then drop what came twice.\n"
 	"   A `seq` that jumps is a gap: ask with `room_events`.\n"
 	"5. `not_owner` means that the slot has moved: look the room up again.\n"
-	"6. Hold your codec against `proto/vectors.json`. It has for every message a full and a minimal instance in both\n"
-	"   forms, unusual inputs that must be accepted, and bad ones with the error that they must give.\n";
+	"6. Hold your codec against `proto/vectors.json`. It has for every message a full and a "
+	"minimal instance in both\n"
+	"   forms, unusual inputs that must be accepted, and bad ones with the error that they "
+	"must give.\n";
 
 struct limit {
 	const char *name;
@@ -131,7 +151,8 @@ static const char *const at_names[] = {
 
 static void print_limits(void)
 {
-	printf("\n## Limits\n\nA value past its limit is answered with `limit` and changes nothing.\n\n"
+	printf("\n## Limits\n\nA value past its limit is answered with `limit` and changes "
+	       "nothing.\n\n"
 	       "| limit | value | |\n|---|---|---|\n");
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
 		printf("| `%s` | %" PRIu64 " | %s |\n", limits[i].name, limits[i].value,
@@ -143,8 +164,10 @@ static void print_errors(void)
 {
 	const struct proto_error_info *error;
 
-	printf("\n## Errors\n\nAn `error` message carries one of these as `code`. *sure*: nothing was written and "
-	       "nothing will be.\n*unknown*: the outcome is not known; send the same request again, with the "
+	printf("\n## Errors\n\nAn `error` message carries one of these as `code`. *sure*: "
+	       "nothing was written and "
+	       "nothing will be.\n*unknown*: the outcome is not known; send the same request "
+	       "again, with the "
 	       "same `client` and `number`.\n\n| code | HTTP | outcome | |\n|---|---|---|---|\n");
 	for (size_t i = 0; (error = proto_error_at(i)) != NULL; i++) {
 		printf("| `%s` | %u | %s | %s |\n", error->code, error->status,
@@ -273,7 +296,8 @@ static void print_messages(void)
 {
 	const struct proto_type_info *info;
 
-	printf("\n## Messages\n\n*user*: a person or a bot, through a gateway or on the bus; the rights of "
+	printf("\n## Messages\n\n*user*: a person or a bot, through a gateway or on the bus; the "
+	       "rights of "
 	       "`session` are checked. *node*: one of our\nservices for itself.\n\n"
 	       "| number | name | kind | |\n|---|---|---|---|\n");
 	for (size_t i = 0; (info = proto_type_at(i)) != NULL; i++) {

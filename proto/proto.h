@@ -4,12 +4,12 @@
 /*
  * The wire protocol for C: structs of all records and messages, and the codec.
  *
- *   bus:      one msgpack map a frame:   {"t": 68, "i": 7, "d": 5000, "x": <trace>, "room": …, "text": …}
- *   browser:  the same as JSON, with the message's name as "t", or the same msgpack.
+ *   bus      one msgpack map a frame: {"t": 68, "i": 7, "d": 5000, "x": <trace>, "room": …, …}
+ *   browser  the same as JSON, with the message's name as "t", or the same msgpack
  *
- * Header keys have one letter, field keys more: "t" type, "i" request id (an answer repeats it), "d"
- * time left in ms, "x" trace id. Keys come in the order of the table when we write, in any order
- * when we read; unknown keys are skipped.
+ * Header keys have one letter, field keys more: "t" type, "i" request id (an answer repeats it),
+ * "d" time left in ms, "x" trace id. Keys come in the order of the table when we write, in any
+ * order when we read; unknown keys are skipped.
  */
 
 #include <stdbool.h>
@@ -231,17 +231,25 @@ static inline void proto_message_cleanup(struct proto_message *message)
 {
 	proto_message_deinit(message);
 }
-/* PROTO_BODY(message, room_send) gives a const struct proto_room_send *. The caller knows the type. */
+/*
+ * PROTO_BODY(message, room_send) gives a const struct proto_room_send *. The caller knows the type.
+ */
 #define PROTO_BODY(message, name) ((const struct proto_##name *)(message)->body)
 
-/* Why decoding failed; `error` is what to answer. On failure the header is as far as it could be read. */
+/*
+ * Why decoding failed; `error` is what to answer. On failure the header is as far as it could be
+ * read.
+ */
 struct proto_fault {
 	enum proto_code error;
 	/* Terminated; UTF-8: the field, and what is wrong with it. */
 	char detail[PROTO_NAME_BYTES_MAX * 2];
 };
 
-/* Growing output; `data` is malloc'ed, belongs to the buffer, and is used again after proto_buffer_reset(). */
+/*
+ * Growing output; `data` is malloc'ed, belongs to the buffer, and is used again after
+ * proto_buffer_reset().
+ */
 struct proto_buffer {
 	char *data;
 	size_t size;
@@ -258,18 +266,19 @@ static inline void proto_buffer_cleanup(struct proto_buffer *buffer)
 char *proto_buffer_take(struct proto_buffer *buffer, size_t *ret_size);
 
 /*
- * Append a message, or a bare record, to `out` as msgpack. `body` is the struct of the header's type;
- * NULL for an all-absent one. Returns 0, -ENOMEM, or, for a defect of the caller: -EMSGSIZE if a value
- * or the frame is past its limit, -EINVAL for an unknown type, a number that is no value of its enum,
- * a required enum that is absent, and text that is not UTF-8. `out` is as before unless it returns 0.
+ * Append a message, or a bare record, to `out` as msgpack. `body` is the struct of the header's
+ * type; NULL for an all-absent one. Returns 0, -ENOMEM, or, for a defect of the caller: -EMSGSIZE
+ * if a value or the frame is past its limit, -EINVAL for an unknown type, a number that is no value
+ * of its enum, a required enum that is absent, and text that is not UTF-8. `out` is as before
+ * unless it returns 0.
  */
 int proto_encode(struct proto_buffer *out, const struct proto_header *header, const void *body);
 int proto_encode_record(struct proto_buffer *out, const struct proto_record *record,
 			const void *body);
 
 /*
- * Decode one message, or one bare record, that fills `size` bytes exactly. The bytes are walked with
- * all limits first; nothing is allocated for bytes that are refused. Returns 0, PROTO_E_… (see
+ * Decode one message, or one bare record, that fills `size` bytes exactly. The bytes are walked
+ * with all limits first; nothing is allocated for bytes that are refused. Returns 0, PROTO_E_… (see
  * `ret_fault`, which may be NULL), or -ENOMEM.
  */
 int proto_decode(const void *data, size_t size, struct proto_message *ret_message,
@@ -284,6 +293,9 @@ int proto_encode_record_json(struct proto_buffer *out, const struct proto_record
 			     const void *body);
 int proto_decode_json(const char *data, size_t size, struct proto_message *ret_message,
 		      struct proto_fault *ret_fault);
-/* Decode the fields of a message of known type from an object (borrowed), with no header: an HTTP body. */
+/*
+ * Decode the fields of a message of known type from an object (borrowed), with no header: an HTTP
+ * body.
+ */
 int proto_decode_json_body(const struct proto_type_info *info, struct json_t *object,
 			   struct proto_message *ret_message, struct proto_fault *ret_fault);

@@ -3,7 +3,8 @@
 /*
  * Test vectors: what every codec must agree on.
  *
- *   messages   a full and a minimal instance of each: both forms decode to the same, and encode to this
+ *   messages   a full and a minimal instance of each: both forms decode to the same, and encode to
+ *   this
  *   accepted   unusual msgpack, with the usual form of the same message
  *   refused    bad input, with the error that it must give
  *
@@ -192,7 +193,8 @@ static const struct accepted {
 } accepted[] = {
 	{"the type comes last", BYTES("\x82\xa1i\x07\xa1t\x03"), "{\"t\":\"ping\",\"i\":7}"},
 	{"unknown keys, some with deep values",
-	 BYTES("\x85\xa1t\x03\xa1q\xc0\xa2zz\xcb\x3f\xf0\0\0\0\0\0\0\xa2yy\x81\x01\x91\xd4\x05\x00\xa2xx\xff"),
+	 BYTES("\x85\xa1t\x03\xa1q\xc0\xa2zz\xcb\x3f\xf0\0\0\0\0\0\0\xa2yy\x81\x01"
+	       "\x91\xd4\x05\x00\xa2xx\xff"),
 	 "{\"t\":\"ping\"}"},
 	{"the longest forms of heads and numbers",
 	 BYTES("\xdf\0\0\0\2\xdb\0\0\0\1t\xcf\0\0\0\0\0\0\0\3\xd9\1i\xce\0\0\0\7"),
@@ -373,7 +375,8 @@ static const struct refused {
 	{"base64 without padding", true, BYTES("{\"t\":\"session_resume\",\"secret\":\"YQ\"}"),
 	 PROTO_E_BAD_VALUE},
 	{"bytes past their limit", true,
-	 BYTES("{\"t\":\"session_resume\",\"secret\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}"),
+	 BYTES("{\"t\":\"session_resume\",\"secret\":"
+	       "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}"),
 	 PROTO_E_LIMIT},
 	{"too many entries", true, BYTES("{\"t\":\"cmid\",\"events\":[{},{}]}"), PROTO_E_LIMIT},
 	{"an entry that is no object", true, BYTES("{\"t\":\"cmid\",\"events\":[1]}"),

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #pragma once
 
-/* Clean-up on the line of the declaration: `_cleanup_(proto_buffer_cleanup) struct proto_buffer out = PROTO_BUFFER_INIT;` */
+/*
+ * Clean-up on the line of the declaration: `_cleanup_(proto_buffer_cleanup) struct proto_buffer out
+ * = PROTO_BUFFER_INIT;`
+ */
 
 #include <stdlib.h>
 

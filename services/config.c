@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * Settings: every source gives texts, the strongest one wins, and only the winner is converted. Flags
- * are read by getopt_long, the file by inih.
+ * Settings: every source gives texts, the strongest one wins, and only the winner is converted.
+ * Flags are read by getopt_long, the file by inih.
  */
 
 #include "services/config.h"
@@ -343,7 +343,8 @@ static void print_description(const struct config_table *table)
 {
 	char name[128];
 
-	printf("## %s\n\n%s.\n\n| flag and key | environment | value | default | meaning |\n|---|---|---|---|---|\n",
+	printf("## %s\n\n%s.\n\n"
+	       "| flag and key | environment | value | default | meaning |\n|---|---|---|---|---|\n",
 	       table->program, table->summary);
 	for (size_t i = 0; i < table->field_count; i++) {
 		const struct config_field *field = &table->fields[i];

@@ -4,11 +4,11 @@
 /*
  * Settings of a daemon, declared once in a table.
  *
- * A row gives the flag `--write-quorum 3`, the environment variable DISTRICHAT_WRITE_QUORUM, the key
- * `write-quorum = 3` of the file named by `--config` (INI without sections, read by inih), a line of
- * `--help`, and a row of docs/configuration.md. A flag beats the environment, that beats the file,
- * that beats the default. An unknown key, a value of the wrong kind or past its limits ends the start
- * with a message that names the setting, the value and what is allowed.
+ * A row gives the flag `--write-quorum 3`, the environment variable DISTRICHAT_WRITE_QUORUM, the
+ * key `write-quorum = 3` of the file named by `--config` (INI without sections, read by inih), a
+ * line of `--help`, and a row of docs/configuration.md. A flag beats the environment, that beats
+ * the file, that beats the default. An unknown key, a value of the wrong kind or past its limits
+ * ends the start with a message that names the setting, the value and what is allowed.
  */
 
 #include <stdbool.h>
@@ -49,8 +49,9 @@ enum config_outcome {
 };
 
 /*
- * Fill `ret_settings` (the daemon's struct, as large as the offsets need). Texts belong to the process
- * and are never freed. `--describe` prints the table as Markdown, for docs/configuration.md.
+ * Fill `ret_settings` (the daemon's struct, as large as the offsets need). Texts belong to the
+ * process and are never freed. `--describe` prints the table as Markdown, for
+ * docs/configuration.md.
  */
 enum config_outcome config_load(const struct config_table *table, int argc, char **argv,
 				void *ret_settings);

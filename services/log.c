@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * The logger: a line is put together in one buffer of fixed size and written by one write(2), so that
- * lines of several processes on one pipe do not mix. A line that would be longer ends with "…" and
- * keeps its event name; logging never allocates and never fails.
+ * The logger: a line is put together in one buffer of fixed size and written by one write(2), so
+ * that lines of several processes on one pipe do not mix. A line that would be longer ends with "…"
+ * and keeps its event name; logging never allocates and never fails.
  */
 
 #include "services/log.h"

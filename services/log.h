@@ -4,11 +4,12 @@
 /*
  * Structured logs: one logfmt line an event on standard error.
  *
- *   ts=2026-11-22T23:05:42.123Z level=info service=roomd node=roomd-1 event=slot.opened slot=17 epoch=4
+ *   ts=2026-11-22T23:05:42.123Z level=info service=roomd node=roomd-1 event=slot.opened slot=17
+ *   epoch=4
  *
- * `event` is a stable name, `noun.what_happened`; operators build alerts on it. Values are quoted and
- * escaped where logfmt needs it, so that nothing a peer sends can forge a line. One logger a process;
- * lines are written by the loop's thread alone. No message bodies, no secrets.
+ * `event` is a stable name, `noun.what_happened`; operators build alerts on it. Values are quoted
+ * and escaped where logfmt needs it, so that nothing a peer sends can forge a line. One logger a
+ * process; lines are written by the loop's thread alone. No message bodies, no secrets.
  */
 
 #include <inttypes.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * Series in a list per name, in the order in which they were added: an exposition must keep the rows of
- * one name together. A process has some dozens, so that finding one at start may be linear.
+ * Series in a list per name, in the order in which they were added: an exposition must keep the
+ * rows of one name together. A process has some dozens, so that finding one at start may be linear.
  */
 
 #include "services/metrics.h"

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Numbers about a process in the Prometheus text format (0.0.4). Names begin with `districhat_`, units
- * are seconds and bytes, counters end in `_total`. Handles live as long as the registry; updating one is
- * an addition in memory, without a lock: the loop's thread alone may do it.
+ * Numbers about a process in the Prometheus text format (0.0.4). Names begin with `districhat_`,
+ * units are seconds and bytes, counters end in `_total`. Handles live as long as the registry;
+ * updating one is an addition in memory, without a lock: the loop's thread alone may do it.
  */
 
 #include <stddef.h>
@@ -17,8 +17,8 @@ int metrics_new(struct metrics **ret_metrics);
 void metrics_free(struct metrics *metrics);
 
 /*
- * Add a series. `labels` is `code="limit",type="append"`, or NULL; rows of one name share `help`. The
- * texts are copied. Asking again for the same name and labels gives the same handle.
+ * Add a series. `labels` is `code="limit",type="append"`, or NULL; rows of one name share `help`.
+ * The texts are copied. Asking again for the same name and labels gives the same handle.
  */
 int metrics_counter(struct metrics *metrics, const char *name, const char *help, const char *labels,
 		    struct metric **ret_metric);

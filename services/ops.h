@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The operations port: /healthz, /readyz and /metrics over HTTP/1.1, for probes and scrapers. GET and
- * HEAD alone; bodies are refused. libmicrohttpd in its external epoll mode on our loop.
+ * The operations port: /healthz, /readyz and /metrics over HTTP/1.1, for probes and scrapers. GET
+ * and HEAD alone; bodies are refused. libmicrohttpd in its external epoll mode on our loop.
  */
 
 #include <uv.h>

@@ -3,7 +3,8 @@
 /*
  * The skeleton, in the order of a daemon's life:
  *
- *   STARTING ──start()──▶ RUNNING ──signal, service_fail()──▶ STOPPING ──service_stopped(), timeout──▶ ended
+ *   STARTING ──start()──▶ RUNNING ──signal, service_fail()──▶ STOPPING ──service_stopped(),
+ *   timeout──▶ ended
  *
  * A second signal while stopping ends the process at once.
  */
@@ -105,7 +106,9 @@ static int apply_settings(struct skeleton *skeleton)
 	return 0;
 }
 
-/* As many file descriptors as the system lets us have: sockets are what a chat server is made of. */
+/*
+ * As many file descriptors as the system lets us have: sockets are what a chat server is made of.
+ */
 static void raise_files(void)
 {
 	struct rlimit limit;

@@ -2,13 +2,15 @@
 #pragma once
 
 /*
- * The skeleton that every daemon stands on: settings, log, loop, bus, metrics, the operations port, signals and
- * orderly shutdown. A daemon is a `struct service_spec` and `return service_main(&spec, argc, argv);`.
+ * The skeleton that every daemon stands on: settings, log, loop, bus, metrics, the operations port,
+ * signals and orderly shutdown. A daemon is a `struct service_spec` and `return service_main(&spec,
+ * argc, argv);`.
  *
- *   settings ─▶ log ─▶ loop, bus, metrics, operations port ─▶ start() ─▶ loop … SIGTERM, SIGINT ─▶ stop() ─▶ free()
+ *   settings ─▶ log ─▶ loop, bus, metrics, operations port ─▶ start() ─▶ loop
+ *                                        … SIGTERM or SIGINT ─▶ stop() ─▶ free()
  *
- * The operations port (libmicrohttpd on our loop, GET and HEAD alone) serves /healthz (200 as long as the
- * loop turns), /readyz (200 once service_ready() was called and until stop) and /metrics.
+ * The operations port (libmicrohttpd on our loop, GET and HEAD alone) serves /healthz (200 as long
+ * as the loop turns), /readyz (200 once service_ready() was called and until stop) and /metrics.
  *
  * Exit status: 0 stopped in order; 1 start or run failed (the log says why); 2 wrong settings.
  */
@@ -22,7 +24,7 @@
 
 #define SERVICE_STOP_MS 10000 /* default time for an orderly stop */
 
-/* Settings that all daemons share. A daemon's struct begins with it, its table with SERVICE_FIELDS. */
+/* Settings that all daemons share: their structs begin with it, their tables with SERVICE_FIELDS. */
 struct service_settings {
 	const char *name;
 	const char *ops;
@@ -32,51 +34,21 @@ struct service_settings {
 	uint64_t stop_ms;
 };
 
-#define SERVICE_FIELDS(type)                                                                                 \
-	{"name",                                                                                             \
-	 CONFIG_TEXT,                                                                                        \
-	 offsetof(type, service.name),                                                                       \
-	 "",                                                                                                 \
-	 0,                                                                                                  \
-	 PROTO_NAME_BYTES_MAX,                                                                               \
-	 "NAME",                                                                                             \
-	 "name of this node, unique among all; empty: the service and the host"},                            \
-		{"ops",                                                                                      \
-		 CONFIG_TEXT,                                                                                \
-		 offsetof(type, service.ops),                                                                \
-		 "127.0.0.1:0",                                                                              \
-		 1,                                                                                          \
-		 128,                                                                                        \
-		 "HOST:PORT",                                                                                \
-		 "where /healthz, /readyz and /metrics are served; port 0: any free one, named in the log"}, \
-		{"log-level",                                                                                \
-		 CONFIG_TEXT,                                                                                \
-		 offsetof(type, service.log_level),                                                          \
-		 "info",                                                                                     \
-		 1,                                                                                          \
-		 8,                                                                                          \
-		 "LEVEL",                                                                                    \
-		 "least level that is logged: debug, info, warn, error"},                                    \
-		{"host",                                                                                     \
-		 CONFIG_TEXT,                                                                                \
-		 offsetof(type, service.host),                                                               \
-		 "",                                                                                         \
-		 0,                                                                                          \
-		 PROTO_NAME_BYTES_MAX,                                                                       \
-		 "NAME",                                                                                     \
-		 "machine that the node runs on; empty: ask the system"},                                    \
-		{"zone",                                                                                     \
-		 CONFIG_TEXT,                                                                                \
-		 offsetof(type, service.zone),                                                               \
-		 "",                                                                                         \
-		 0,                                                                                          \
-		 PROTO_NAME_BYTES_MAX,                                                                       \
-		 "NAME",                                                                                     \
-		 "failure zone that the node is in"},                                                        \
-	{                                                                                                    \
-		"stop-timeout", CONFIG_MS, offsetof(type, service.stop_ms), "10s", 100, 600000,              \
-			"TIME", "time for an orderly stop before the process ends anyway"                    \
-	}
+/* clang-format off */
+#define SERVICE_FIELDS(type) \
+	{"name", CONFIG_TEXT, offsetof(type, service.name), "", 0, PROTO_NAME_BYTES_MAX, "NAME", \
+	 "name of this node, unique among all; empty: the service and the host"}, \
+	{"ops", CONFIG_TEXT, offsetof(type, service.ops), "127.0.0.1:0", 1, 128, "HOST:PORT", \
+	 "where /healthz, /readyz and /metrics are served; port 0: any free one, see the log"}, \
+	{"log-level", CONFIG_TEXT, offsetof(type, service.log_level), "info", 1, 8, "LEVEL", \
+	 "least level that is logged: debug, info, warn, error"}, \
+	{"host", CONFIG_TEXT, offsetof(type, service.host), "", 0, PROTO_NAME_BYTES_MAX, "NAME", \
+	 "machine that the node runs on; empty: ask the system"}, \
+	{"zone", CONFIG_TEXT, offsetof(type, service.zone), "", 0, PROTO_NAME_BYTES_MAX, "NAME", \
+	 "failure zone that the node is in"}, \
+	{"stop-timeout", CONFIG_MS, offsetof(type, service.stop_ms), "10s", 100, 600000, "TIME", \
+	 "time for an orderly stop before the process ends anyway"}
+/* clang-format on */
 
 struct service {
 	uv_loop_t *loop;
@@ -89,11 +61,17 @@ struct service {
 struct service_spec {
 	struct config_table config;
 	size_t settings_size;
-	/* Build the daemon. `settings` is the struct that the table filled. Returns 0 or -errno; logs why. */
+	/*
+	 * Build the daemon. `settings` is the struct that the table filled. Returns 0 or -errno;
+	 * logs why.
+	 */
 	int (*start)(struct service *service, const void *settings, void **ret_daemon);
 	/* Begin an orderly stop; call service_stopped() when done. */
 	void (*stop)(void *daemon);
-	/* Free what is left; also after a failed start if `ret_daemon` was set. Handles on the loop are closed here. */
+	/*
+	 * Free what is left; also after a failed start if `ret_daemon` was set. Handles on the loop
+	 * are closed here.
+	 */
 	void (*free)(void *daemon);
 };
 

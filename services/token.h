@@ -5,7 +5,8 @@
  * Session tokens: JWT (RFC 7519), ES256 alone, made by the registry and shown to roomds.
  *
  * Claims: iss "districhat", aud "districhat-bus", typ header "JWT", sub (user, hex),
- * sid (session, hex), name, role, iat, nbf, exp. libjwt 1.10 checks little by itself: length, algorithm, and every claim are checked here.
+ * sid (session, hex), name, role, iat, nbf, exp. libjwt 1.10 checks little by itself: length,
+ * algorithm, and every claim are checked here.
  */
 
 #include "proto/proto.h"

@@ -84,9 +84,9 @@ Test(config, flag_beats_environment_beats_file_beats_default)
 	struct settings settings = {0};
 	char path[32];
 
-	write_file(
-		path,
-		"count = 4\nwait-for = 4s\nroom = 4\n[test]\nplace = four\n[other]\nanything = 1\n");
+	write_file(path,
+		   "count = 4\nwait-for = 4s\nroom = 4\n[test]\nplace = four\n[other]\nanything = "
+		   "1\n");
 	setenv("DISTRICHAT_WAIT_FOR", "5s", 1);
 	setenv("DISTRICHAT_ROOM", "5", 1);
 	cr_assert_eq(LOAD(&settings, "--config", path, "--room", "6"), CONFIG_RUN);

@@ -38,7 +38,8 @@ Test(log, values_are_quoted_where_needed, .init = setup)
 	cr_assert_not_null(fields);
 	cr_assert_str_eq(
 		fields,
-		" level=info service=test node=test-1 event=a.happened plain=x spaced=\"a b\" empty=\"\" "
+		" level=info service=test node=test-1 event=a.happened plain=x spaced=\"a b\" "
+		"empty=\"\" "
 		"quote=\"say \\\"hi\\\"\" forged=\"x\\nlevel=error event=b\" n=-5 span=\"a=b\" "
 		"control=\"\\x01\"\n");
 }

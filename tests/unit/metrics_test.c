@@ -39,9 +39,9 @@ Test(metrics, exposition)
 	metric_observe(times, 0.3);
 	metric_observe(times, 99);
 	cr_assert_eq(metrics_write(metrics, &text, &size), 0);
-	cr_assert_not_null(strstr(
-		text,
-		"# HELP x_total Xs.\n# TYPE x_total counter\nx_total{kind=\"a\"} 2\nx_total{kind=\"b\"} 3\n"));
+	cr_assert_not_null(strstr(text,
+				  "# HELP x_total Xs.\n# TYPE x_total counter\nx_total{kind=\"a\"} "
+				  "2\nx_total{kind=\"b\"} 3\n"));
 	cr_assert_not_null(strstr(text, "# TYPE level gauge\nlevel 9\n"));
 	cr_assert_not_null(strstr(text, "\nasked 7\n"));
 	cr_assert_not_null(strstr(text, "took_seconds_bucket{kind=\"a\",le=\"0.0001\"} 1\n"));

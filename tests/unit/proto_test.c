@@ -758,8 +758,8 @@ Test(record, round_trip)
 	cr_assert_eq(proto_encode_record_json(&buffer, PROTO_RECORD(member), &member), 0);
 	cr_assert(proto_span_equal(
 		(struct proto_span){buffer.data, buffer.size},
-		PROTO_SPAN(
-			"{\"user\":\"01000000000000000000000000000000\",\"name\":\"ann\",\"role\":\"owner\"}")));
+		PROTO_SPAN("{\"user\":\"01000000000000000000000000000000\",\"name\":\"ann\","
+			   "\"role\":\"owner\"}")));
 	proto_buffer_deinit(&buffer);
 	cr_assert_eq(proto_decode_record(PROTO_RECORD(member), "\x80\xc0", 2, &message, NULL),
 		     PROTO_E_MISSING_FIELD);

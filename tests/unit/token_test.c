@@ -10,10 +10,11 @@
 
 #define NOW_MS 1800000000000ULL
 
-#define SOUND_CLAIMS                                                                                 \
-	"{\"iss\":\"districhat\",\"aud\":\"districhat-bus\",\"name\":\"anna\",\"role\":\"person\","  \
-	"\"sid\":\"01000000000000000000000000000000\",\"sub\":\"02000000000000000000000000000000\"," \
-	"\"nbf\":1800000000,\"exp\":1900000000}"
+static const char sound_claims[] =
+	"{\"iss\":\"districhat\",\"aud\":\"districhat-bus\",\"name\":\"anna\","
+	"\"sid\":\"01000000000000000000000000000000\","
+	"\"sub\":\"02000000000000000000000000000000\","
+	"\"role\":\"person\",\"nbf\":1800000000,\"exp\":1900000000}";
 
 static char *private_pem;
 static char *public_pem;
@@ -129,7 +130,10 @@ Test(token, damaged_and_strange)
 	free(token);
 }
 
-/* The public key is public: a token "signed" with it as an HMAC secret, or not at all, is worth nothing. */
+/*
+ * The public key is public: a token "signed" with it as an HMAC secret, or not at all, is worth
+ * nothing.
+ */
 Test(token, other_algorithms)
 {
 	static const struct {
@@ -143,7 +147,7 @@ Test(token, other_algorithms)
 		char *token;
 
 		cr_assert_eq(jwt_new(&jwt), 0);
-		cr_assert_eq(jwt_add_grants_json(jwt, SOUND_CLAIMS), 0);
+		cr_assert_eq(jwt_add_grants_json(jwt, sound_claims), 0);
 		cr_assert_eq(jwt_set_alg(jwt, rows[i].algorithm, key,
 					 rows[i].keyed ? (int)strlen(public_pem) : 0),
 			     0);
@@ -174,7 +178,7 @@ Test(token, claims)
 		char *token;
 
 		cr_assert_eq(jwt_new(&jwt), 0);
-		cr_assert_eq(jwt_add_grants_json(jwt, SOUND_CLAIMS), 0);
+		cr_assert_eq(jwt_add_grants_json(jwt, sound_claims), 0);
 		cr_assert_eq(jwt_set_alg(jwt, JWT_ALG_ES256, (const unsigned char *)private_pem,
 					 (int)strlen(private_pem)),
 			     0);
