@@ -344,7 +344,8 @@ static void print_description(const struct config_table *table)
 	char name[128];
 
 	printf("## %s\n\n%s.\n\n"
-	       "| flag and key | environment | value | default | meaning |\n|---|---|---|---|---|\n",
+	       "| flag and key | environment | value | default | meaning |\n"
+	       "|---|---|---|---|---|\n",
 	       table->program, table->summary);
 	for (size_t i = 0; i < table->field_count; i++) {
 		const struct config_field *field = &table->fields[i];

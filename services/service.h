@@ -24,7 +24,7 @@
 
 #define SERVICE_STOP_MS 10000 /* default time for an orderly stop */
 
-/* Settings that all daemons share: their structs begin with it, their tables with SERVICE_FIELDS. */
+/* Settings of all daemons: their structs begin with it, their tables with SERVICE_FIELDS. */
 struct service_settings {
 	const char *name;
 	const char *ops;
