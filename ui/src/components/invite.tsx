@@ -36,7 +36,7 @@ export function Invite({ connection, members, add, close }: InviteProps) {
   return (
     <Dialog title="Invite people" close={close}>
       <Field label="Find by user name" value={prefix} change={set_prefix} autocomplete="off" autofocus />
-      <ul class="mt-3 grid gap-1">
+      <ul class="mt-3 grid grid-cols-1 gap-1">
         {found.map((account) => (
           <li key={account.user} class="flex items-center gap-2.5">
             <Avatar user={account.user} name={account.name} />

@@ -45,7 +45,7 @@ export function Markdown({ text }: { text: string }) {
 function Bubble({ own, children }: { own: boolean; children: ComponentChildren }) {
   return (
     <div
-      class={`max-w-full rounded-2xl px-3.5 py-2 ${
+      class={`max-w-full min-w-0 rounded-2xl px-3.5 py-2 ${
         own ? "rounded-br-md bg-own text-own-ink" : "rounded-bl-md border border-line bg-raised"
       }`}
     >
@@ -65,7 +65,7 @@ function Answered({ item, jump }: { item: TimelineItem | undefined; jump: () => 
   return (
     <button
       type="button"
-      class="mb-1 block max-w-full truncate rounded-md border-l-3 border-brand pl-2 text-left text-sm opacity-90"
+      class="mb-1 block max-w-full truncate border-l-3 border-brand pl-2 text-left text-sm opacity-90"
       aria-label={`In reply to ${quote(item)}`}
       onClick={jump}
     >

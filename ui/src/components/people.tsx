@@ -77,7 +77,7 @@ export function People({ session, me, set_role, invite }: PeopleProps) {
       <Person key={member.user} member={member} mine={mine} me={me} set_role={set_role} />
     ));
   return (
-    <div class="grid gap-4">
+    <div class="grid grid-cols-1 gap-4">
       {invite && (
         <button type="button" class="button button-plain w-full" onClick={invite}>
           Invite people

@@ -46,7 +46,7 @@ function RoomRow({ room, current }: { room: MyRoom; current: boolean }) {
 
 export function RoomList({ rooms, current }: { rooms: MyRoom[]; current?: Id }) {
   return (
-    <ul class="grid gap-0.5">
+    <ul class="grid grid-cols-1 gap-0.5">
       {rooms.map((room) => (
         <RoomRow key={room.room} room={room} current={room.room === current} />
       ))}

@@ -74,7 +74,7 @@ function PublicRooms({ connection, my_rooms }: SignedIn) {
       <p class="sr-only" role="status">
         {rooms ? count(rooms.length, "room") : ""}
       </p>
-      <ul class="mt-3 grid gap-1">
+      <ul class="mt-3 grid grid-cols-1 gap-1">
         {rooms?.map((room) => (
           <li key={room.room} class="flex items-center gap-3 rounded-xl py-2">
             <span class="min-w-0 flex-1">
@@ -154,7 +154,7 @@ export function Dashboard(signed_in: SignedIn) {
             Create room
           </button>
         </div>
-        <div class="grid items-start gap-5 lg:grid-cols-2">
+        <div class="grid grid-cols-1 items-start gap-5 lg:grid-cols-2">
           <MyRoomsCard {...signed_in} />
           <PublicRooms {...signed_in} />
         </div>
