@@ -110,8 +110,9 @@ for (const [device, options] of Object.entries(DEVICES)) {
         await cara.button("Create room").click();
         await cara.page.getByRole("dialog").waitFor();
       });
-      check("no such page", async () => {
-        await cara.go("/no/such/page/");
+      check("a room that is not there", async () => {
+        await cara.go(`/chat/${"f".repeat(32)}/`);
+        await cara.page.getByRole("heading", { name: "This room is closed to you" }).waitFor();
       });
 
       test("the pages ask nobody but their own host", async () => {
