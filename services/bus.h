@@ -7,7 +7,7 @@
  *   server      ROUTER   takes requests, answers each exactly once
  *   link        DEALER   sends requests to one address, matches answers, ends them at their deadline
  *   publisher   XPUB     publishes under 16-byte topics
- *   feed        SUB      follows one publisher
+ *   feed        XSUB     follows one publisher
  *
  * A message is one frame (see proto.h); a published one has its topic in front. Frames that cannot be
  * decoded, unknown types, and requests past their deadline are answered here with an error, or dropped
@@ -37,6 +37,7 @@ struct metrics;
 
 #define BUS_CALLS_MAX 65536 /* requests on their way on one link; more are refused as busy */
 #define BUS_REQUESTS_MAX 65536 /* requests being answered by one server; more are refused as busy */
+#define BUS_TOPICS_MAX (1024 * 1024) /* topics that one feed follows */
 #define BUS_TIMEOUT_MS 5000 /* default deadline of a request */
 #define BUS_BATCH_MAX 256 /* messages taken from one socket before others get their turn */
 
@@ -141,7 +142,11 @@ typedef void (*bus_feed_fn)(void *context, const struct proto_id *topic, const s
 /* Follow one publisher. Nothing comes before a subscription. */
 int bus_feed_new(struct bus *bus, const char *address, bus_feed_fn on_message, void *context, struct bus_feed **ret_feed);
 void bus_feed_free(struct bus_feed *feed);
-/* NULL: everything. Subscriptions survive reconnects. Each needs one bus_feed_unsubscribe(). */
+/*
+ * NULL: everything. Subscriptions survive reconnects, and are counted: each needs one
+ * bus_feed_unsubscribe(), after the last nothing more of the topic is told. Returns 0, -ENOBUFS past
+ * BUS_TOPICS_MAX, or -ENOMEM.
+ */
 int bus_feed_subscribe(struct bus_feed *feed, const struct proto_id *topic);
 void bus_feed_unsubscribe(struct bus_feed *feed, const struct proto_id *topic);
 /* Told whenever a connection was made (again): what was published before may be lost. May be NULL. */

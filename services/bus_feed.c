@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * Feeds: a SUB. Topics are 16 bytes, always, because ZeroMQ matches by prefix. libzmq counts equal
- * subscriptions, keeps them, and sends them again on every new connection.
+ * Feeds: an XSUB. Topics are 16 bytes, always, because ZeroMQ matches by prefix.
+ *
+ * Not a SUB: libzmq 4.3.4 takes the cancelling of a topic whose first byte is 1 (one room of 256) for a
+ * subscription: it tells the publisher at once, however many subscriptions are left, and forgets nothing
+ * itself. The frames that an XSUB sends have no such ambiguity. So subscriptions are counted here, and
+ * what comes without one (on its way when it was cancelled) is left out here. libzmq keeps them as well,
+ * and sends them again on every new connection.
  */
 
 #include "services/bus_internal.h"
@@ -12,8 +17,19 @@
 #include <stdlib.h>
 #include "services/log.h"
 
+#define SUBSCRIBE 1 /* first byte of a subscription frame */
+#define CANCEL 0
+
+struct topic {
+	struct proto_id id;
+	size_t count;
+	UT_hash_handle hh;
+};
+
 struct bus_feed {
 	struct bus *bus;
+	struct topic *topics;
+	size_t all_count; /* subscriptions to everything */
 	struct bus_socket socket;
 	struct bus_socket monitor;
 	unsigned int refs;
@@ -28,18 +44,32 @@ struct bus_feed {
 	struct bus_feed *next;
 };
 
+static struct topic *topic_find(struct bus_feed *feed, const struct proto_id *id)
+{
+	struct topic *topic;
+
+	HASH_FIND(hh, feed->topics, id->bytes, sizeof(id->bytes), topic);
+	return topic;
+}
+
 static void feed_take(struct bus_feed *feed, zmq_msg_t *topic, zmq_msg_t *frame)
 {
 	_cleanup_(proto_message_cleanup) struct proto_message message = PROTO_MESSAGE_INIT;
 	struct bus *bus = feed->bus;
 	struct proto_id id;
 
-	if (zmq_msg_size(topic) != sizeof(id.bytes) ||
-	    proto_decode(zmq_msg_data(frame), zmq_msg_size(frame), &message, NULL) != 0) {
+	if (zmq_msg_size(topic) != sizeof(id.bytes)) {
 		bus_numbers_drop(&bus->numbers, BUS_DROP_MALFORMED);
 		return;
 	}
 	memcpy(id.bytes, zmq_msg_data(topic), sizeof(id.bytes));
+	if (feed->all_count == 0 && !topic_find(feed, &id)) {
+		return;
+	}
+	if (proto_decode(zmq_msg_data(frame), zmq_msg_size(frame), &message, NULL) != 0) {
+		bus_numbers_drop(&bus->numbers, BUS_DROP_MALFORMED);
+		return;
+	}
 	bus_numbers_count(bus->numbers.received);
 	log_debug("bus.publication", LOG_TEXT("type", message.info->record->name), LOG_ID("topic", &id));
 	feed->on_message(feed->context, &id, &message);
@@ -73,7 +103,7 @@ static void feed_went_up(struct bus_feed *feed)
 {
 	feed->was_up = true;
 	log_debug("bus.feed_up", LOG_TEXT("address", feed->address));
-	(void)bus_socket_events(&feed->socket); /* SUB sends its subscriptions when it sees the connection */
+	(void)bus_socket_events(&feed->socket); /* XSUB sends its subscriptions when it sees the connection */
 	bus_touch(&feed->socket);
 	if (feed->on_up) {
 		feed->on_up(feed->on_up_context);
@@ -109,23 +139,84 @@ static bool monitor_turn(struct bus_socket *socket)
 	return false;
 }
 
-static int set_subscription(struct bus_feed *feed, int option, const struct proto_id *topic)
+/* Tell the publisher. `id` NULL: everything. */
+static int send_subscription(struct bus_feed *feed, uint8_t what, const struct proto_id *id)
 {
-	int r = zmq_setsockopt(feed->socket.zmq, option, topic ? topic->bytes : NULL, topic ? sizeof(topic->bytes) : 0);
+	uint8_t frame[1 + PROTO_ID_BYTES] = {what};
+	size_t size = 1;
 
-	r = r < 0 ? -errno : 0;
+	if (id) {
+		memcpy(frame + 1, id->bytes, sizeof(id->bytes));
+		size = sizeof(frame);
+	}
 	bus_touch(&feed->socket);
+	return zmq_send(feed->socket.zmq, frame, size, ZMQ_DONTWAIT) < 0 ? -errno : 0;
+}
+
+static void topic_free(struct bus_feed *feed, struct topic *topic)
+{
+	HASH_DELETE(hh, feed->topics, topic);
+	free(topic);
+}
+
+static int topic_new(struct bus_feed *feed, const struct proto_id *id)
+{
+	struct topic *topic;
+	int r;
+
+	if (HASH_COUNT(feed->topics) >= BUS_TOPICS_MAX) {
+		return -ENOBUFS;
+	}
+	topic = calloc(1, sizeof(*topic));
+	if (!topic) {
+		return -ENOMEM;
+	}
+	topic->id = *id;
+	topic->count = 1;
+	HASH_ADD(hh, feed->topics, id, sizeof(topic->id), topic);
+	if (!topic->hh.tbl) {
+		free(topic);
+		return -ENOMEM;
+	}
+	r = send_subscription(feed, SUBSCRIBE, id);
+	if (r < 0) {
+		topic_free(feed, topic);
+	}
 	return r;
 }
 
-int bus_feed_subscribe(struct bus_feed *feed, const struct proto_id *topic)
+static int subscribe_all(struct bus_feed *feed)
 {
-	return set_subscription(feed, ZMQ_SUBSCRIBE, topic);
+	int r = feed->all_count == 0 ? send_subscription(feed, SUBSCRIBE, NULL) : 0;
+
+	feed->all_count += r == 0;
+	return r;
 }
 
-void bus_feed_unsubscribe(struct bus_feed *feed, const struct proto_id *topic)
+int bus_feed_subscribe(struct bus_feed *feed, const struct proto_id *id)
 {
-	(void)set_subscription(feed, ZMQ_UNSUBSCRIBE, topic);
+	struct topic *topic = id ? topic_find(feed, id) : NULL;
+
+	if (!id) {
+		return subscribe_all(feed);
+	}
+	if (topic) {
+		topic->count++;
+		return 0;
+	}
+	return topic_new(feed, id);
+}
+
+void bus_feed_unsubscribe(struct bus_feed *feed, const struct proto_id *id)
+{
+	struct topic *topic = id ? topic_find(feed, id) : NULL;
+
+	if (topic && --topic->count == 0) {
+		(void)send_subscription(feed, CANCEL, &topic->id);
+		topic_free(feed, topic);
+	} else if (!id && feed->all_count > 0 && --feed->all_count == 0) {
+		(void)send_subscription(feed, CANCEL, NULL);
+	}
 }
 
 void bus_feed_on_up(struct bus_feed *feed, void (*on_up)(void *context), void *context)
@@ -171,7 +262,7 @@ int bus_feed_new(struct bus *bus, const char *address, bus_feed_fn on_message, v
 	feed->socket.closed = on_socket_closed;
 	feed->monitor.turn = monitor_turn;
 	feed->monitor.closed = on_monitor_closed;
-	r = bus_socket_open(&feed->socket, &feed->monitor, bus, ZMQ_SUB, address);
+	r = bus_socket_open(&feed->socket, &feed->monitor, bus, ZMQ_XSUB, address);
 	feed->refs = 1 + bus_socket_is_adopted(&feed->socket) + bus_socket_is_adopted(&feed->monitor);
 	if (r < 0) {
 		feed_unref(feed);
@@ -184,8 +275,14 @@ int bus_feed_new(struct bus *bus, const char *address, bus_feed_fn on_message, v
 
 void bus_feed_free(struct bus_feed *feed)
 {
+	struct topic *topic;
+	struct topic *next;
+
 	if (!feed) {
 		return;
+	}
+	HASH_ITER (hh, feed->topics, topic, next) {
+		topic_free(feed, topic);
 	}
 	DL_DELETE(feed->bus->feeds, feed);
 	bus_socket_close(&feed->socket, &feed->monitor);

@@ -160,7 +160,7 @@ static const struct kind {
 	 BUS_SUBSCRIPTION_BYTES_MAX,
 	 {{ZMQ_SNDHWM, BUS_PUBLISH_HWM}, {ZMQ_RCVHWM, BUS_RECEIVE_HWM}}},
 	/* SNDHWM 0: after a reconnect all subscriptions are sent again, however many. */
-	{ZMQ_SUB, false, PROTO_FRAME_BYTES_MAX, {{ZMQ_SNDHWM, 0}, {ZMQ_RCVHWM, BUS_PUBLISH_HWM}}},
+	{ZMQ_XSUB, false, PROTO_FRAME_BYTES_MAX, {{ZMQ_SNDHWM, 0}, {ZMQ_RCVHWM, BUS_PUBLISH_HWM}}},
 };
 
 static const struct kind *find_kind(int type)
