@@ -23,14 +23,17 @@ struct membership_options {
 	struct proto_node_hello hello; /* texts are copied; incarnation as in struct service */
 };
 
-/* Each may be NULL. Called from the loop. */
+/* Each may be NULL. Called from the loop. They may begin to leave, but not free the membership. */
 struct membership_events {
 	void (*welcomed)(void *context, const struct proto_node_welcome *welcome); /* again after each hello */
 	void (*slots_changed)(void *context); /* the slot map is another one now */
 	void (*assignment_changed)(void *context); /* also after each welcome */
 	void (*node_changed)(void *context, const struct proto_node_changed *change);
 	void (*session_revoked)(void *context, const struct proto_session_revoked *revoked);
-	/* No heartbeat was answered for dead_ms less a margin: others may take our slots. */
+	/*
+	 * No heartbeat was answered for dead_ms less a quarter, counted from when the last answered one was
+	 * sent: others may take our slots soon. Told once; the next answer renews the lease.
+	 */
 	void (*lease_lost)(void *context);
 	/* Fill slots, rooms, connections; the rest is filled in here. */
 	void (*beat)(void *context, struct proto_node_beat *beat);
