@@ -3,30 +3,34 @@
 /*
  * Sockets on the loop.
  *
- * A ZeroMQ socket does not become readable itself; its ZMQ_FD does, when *commands* for the socket wait
- * (a pipe has got messages, a pipe has room again, a connection came or went). Nearly every call on the
- * socket takes waiting commands in and makes the descriptor quiet, whatever they said. So the descriptor
- * is edge-triggered in the worst way: a send may swallow the news that there is something to receive.
+ * A ZeroMQ socket does not become readable itself; its ZMQ_FD does, when *commands* for the socket
+ * wait (a pipe has got messages, a pipe has room again, a connection came or went). Nearly every
+ * call on the socket takes waiting commands in and makes the descriptor quiet, whatever they said.
+ * So the descriptor is edge-triggered in the worst way: a send may swallow the news that there is
+ * something to receive.
  *
- * We deal with it as an edge-triggered dispatcher must: readiness is remembered by us, not asked from
- * the kernel. A socket is on the ready list from the moment at which something may have happened (its
- * descriptor woke us, or we called it) until its turn has seen that nothing is left. Before the loop
- * sleeps, the list is empty, or an idle handle keeps the loop from sleeping:
+ * We deal with it as an edge-triggered dispatcher must: readiness is remembered by us, not asked
+ * from the kernel. A socket is on the ready list from the moment at which something may have
+ * happened (its descriptor woke us, or we called it) until its turn has seen that nothing is left.
+ * Before the loop sleeps, the list is empty, or an idle handle keeps the loop from sleeping:
  *
  *   fd readable ──▶ on the list ──▶ turn, after poll (check)
  *   bus_call(), bus_reply()… ──▶      │
- *        ▲                            ├─ BUS_BATCH_MAX messages taken ──▶ on the list again, at its end
+ *        ▲                            ├─ BUS_BATCH_MAX messages taken ──▶ on the list again, at its
+ *        end
  *        │                            └─ receive gave EAGAIN ──▶ off the list
  *
- * EAGAIN from a receive is proof: libzmq takes in all commands before it gives up, so nothing is unread,
- * and whatever comes later makes the descriptor readable again. Reading ZMQ_EVENTS does the same, and
- * is what a turn does when it ends with a send. One proof a turn, and not one a message: it costs a
- * system call.
+ * EAGAIN from a receive is proof: libzmq takes in all commands before it gives up, so nothing is
+ * unread, and whatever comes later makes the descriptor readable again. Reading ZMQ_EVENTS does the
+ * same, and is what a turn does when it ends with a send. One proof a turn, and not one a message:
+ * it costs a system call.
  *
- * The loop order makes this work: timers, idle, prepare, poll, check. All turns and callbacks run in check.
- * Whatever the others touch is on the list when prepare decides whether poll may sleep, because nothing
- * of ours runs between prepare and poll. (Callbacks in prepare would work as well, but leave somebody who
- * turns the loop with UV_RUN_ONCE asleep in poll after what they wait for has happened.)
+ * The loop order makes this work: timers, idle, prepare, poll, check. All turns and callbacks run
+ * in check.
+ * Whatever the others touch is on the list when prepare decides whether poll may sleep, because
+ * nothing of ours runs between prepare and poll. (Callbacks in prepare would work as well, but
+ * leave somebody who turns the loop with UV_RUN_ONCE asleep in poll after what they wait for has
+ * happened.)
  */
 
 #include "services/bus_internal.h"
@@ -125,7 +129,8 @@ static void arm(struct bus *bus)
 	now_ms = clock_monotonic_ms();
 	bus->armed_ms = first->due_ms;
 	uv_update_time(bus->loop);
-	(void)uv_timer_start(&bus->timer, on_timer, first->due_ms > now_ms ? first->due_ms - now_ms : 0, 0);
+	(void)uv_timer_start(&bus->timer, on_timer,
+			     first->due_ms > now_ms ? first->due_ms - now_ms : 0, 0);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -135,7 +140,8 @@ static void on_timer(uv_timer_t *timer)
 	struct deadline *first;
 
 	bus->armed_ms = UINT64_MAX;
-	while (!bus->is_closed && (first = deadlines_first(&bus->deadlines)) && first->due_ms <= now_ms) {
+	while (!bus->is_closed && (first = deadlines_first(&bus->deadlines)) &&
+	       first->due_ms <= now_ms) {
 		deadlines_remove(&bus->deadlines, first);
 		first->expire(first);
 	}

@@ -5,18 +5,19 @@
  * The bus: the only place of a daemon that sends and receives on ZeroMQ.
  *
  *   server      ROUTER   takes requests, answers each exactly once
- *   link        DEALER   sends requests to one address, matches answers, ends them at their deadline
+ *   link        DEALER   sends requests to one address, matches answers, keeps deadlines
  *   publisher   XPUB     publishes under 16-byte topics
  *   feed        XSUB     follows one publisher
  *
- * A message is one frame (see proto.h); a published one has its topic in front. Frames that cannot be
- * decoded, unknown types, and requests past their deadline are answered here with an error, or dropped
- * where no answer is possible, and counted; handlers see valid messages alone. Everything runs on the
- * loop's thread. Callbacks never run inside the call that asked for them.
+ * A message is one frame (see proto.h); a published one has its topic in front. Frames that cannot
+ * be decoded, unknown types, and requests past their deadline are answered here with an error, or
+ * dropped where no answer is possible, and counted; handlers see valid messages alone. Everything
+ * runs on the loop's thread. Callbacks never run inside the call that asked for them.
  *
- * Sockets get explicit limits before they bind or connect: high-water marks, frame size, heartbeats,
- * handshake time, reconnect back-off. Addresses must be ipc:// or loopback tcp:// as long as no keys are
- * set; anything else is refused with -EPERM (see security). inproc:// serves tests.
+ * Sockets get explicit limits before they bind or connect: high-water marks, frame size,
+ * heartbeats, handshake time, reconnect back-off. Addresses must be ipc:// or loopback tcp:// as
+ * long as no keys are set; anything else is refused with -EPERM (see security). inproc:// serves
+ * tests.
  *
  * Callbacks may free the server, link, publisher or feed that calls them, but not the bus.
  */
@@ -43,24 +44,25 @@ struct metrics;
 
 int bus_new(uv_loop_t *loop, struct metrics *metrics, struct bus **ret_bus);
 /*
- * Nothing is received or called any more, but this: calls that still wait end with PROTO_E_UNAVAILABLE
- * before it returns. For the end of a process, while those who made the calls are still there. NULL is
- * fine, and so is a second time.
+ * Nothing is received or called any more, but this: calls that still wait end with
+ * PROTO_E_UNAVAILABLE before it returns. For the end of a process, while those who made the calls
+ * are still there. NULL is fine, and so is a second time.
  */
 void bus_close(struct bus *bus);
 /*
- * Closes, and frees all that is left. Its last memory goes when the loop has run once more; metrics are
- * not touched any more. Not from a callback of the bus. NULL is fine.
+ * Closes, and frees all that is left. Its last memory goes when the loop has run once more; metrics
+ * are not touched any more. Not from a callback of the bus. NULL is fine.
  */
 void bus_free(struct bus *bus);
 
 /* --- serving --- */
 
 /*
- * Handle a request. It belongs to the handler until bus_reply(), bus_answer() or bus_refuse() takes it,
- * now or later; the message stays valid until then.
+ * Handle a request. It belongs to the handler until bus_reply(), bus_answer() or bus_refuse() takes
+ * it, now or later; the message stays valid until then.
  */
-typedef void (*bus_handler_fn)(void *context, struct bus_request *request, const struct proto_message *message);
+typedef void (*bus_handler_fn)(void *context, struct bus_request *request,
+			       const struct proto_message *message);
 
 struct bus_route {
 	enum proto_type type;
@@ -71,8 +73,8 @@ struct bus_route {
  * Bind a ROUTER. Types without a route are answered with `not_here`; ping is answered here. Routes
  * are borrowed. Returns 0 or -errno (-EADDRINUSE, -ENAMETOOLONG for a long ipc path, -EPERM).
  */
-int bus_server_new(struct bus *bus, const char *address, const struct bus_route *routes, size_t route_count,
-		   void *context, struct bus_server **ret_server);
+int bus_server_new(struct bus *bus, const char *address, const struct bus_route *routes,
+		   size_t route_count, void *context, struct bus_server **ret_server);
 /* Unbinds. Requests not answered yet stay valid; their answers are dropped. */
 void bus_server_free(struct bus_server *server);
 /* The address as bound, with the real port; for hello and logs. */
@@ -90,23 +92,26 @@ void bus_reply(struct bus_request *request, enum proto_type type, const void *bo
 void bus_ok(struct bus_request *request);
 /* Answer with an error; `detail` is for people and may be NULL. */
 void bus_refuse(struct bus_request *request, enum proto_code error, const char *detail);
-/* The same with retry_ms, next and so on given by the caller; code and unknown are filled in here. */
-void bus_refuse_with(struct bus_request *request, enum proto_code error, const struct proto_error *body);
+/*
+ * The same with retry_ms, next and so on given by the caller; code and unknown are filled in here.
+ */
+void bus_refuse_with(struct bus_request *request, enum proto_code error,
+		     const struct proto_error *body);
 /* Hand on the answer to a call made for this request: its body as it came, or its error. */
 void bus_relay(struct bus_request *request, int result, const struct proto_message *answer);
 
 /* --- asking --- */
 
 /*
- * The end of a call, exactly once. `result` is 0: `answer` is of the type that the table gives as the
- * reply; or PROTO_E_…: `answer` is the error message, or NULL where none came (timeout, unavailable,
- * busy). `answer` is valid during the callback.
+ * The end of a call, exactly once. `result` is 0: `answer` is of the type that the table gives as
+ * the reply; or PROTO_E_…: `answer` is the error message, or NULL where none came (timeout,
+ * unavailable, busy). `answer` is valid during the callback.
  */
 typedef void (*bus_answer_fn)(void *context, int result, const struct proto_message *answer);
 
 struct bus_call_options {
 	uint64_t timeout_ms; /* 0: BUS_TIMEOUT_MS */
-	uint64_t retry_ms; /* send again while no answer has come; 0: never. Only for what may come twice */
+	uint64_t retry_ms; /* send again until answered; 0: never. Only for what may come twice */
 	const struct proto_id *trace; /* NULL: a new one */
 };
 
@@ -117,15 +122,20 @@ void bus_link_free(struct bus_link *link);
 const char *bus_link_address(const struct bus_link *link);
 /* Whether the connection stands now (by ZeroMQ's socket monitor); calls may be made at any time. */
 bool bus_link_is_up(const struct bus_link *link);
-/* Told whenever a connection was made (again): the peer then knows nothing of this link. May be NULL. */
+/*
+ * Told whenever a connection was made (again): the peer then knows nothing of this link. May be
+ * NULL.
+ */
 void bus_link_on_up(struct bus_link *link, void (*on_up)(void *context), void *context);
 
 /*
- * Send a request. `options` and `ret_call` may be NULL. Calls on one link are sent in the order made.
+ * Send a request. `options` and `ret_call` may be NULL. Calls on one link are sent in the order
+ * made.
  * Never fails at once: whatever goes wrong reaches `on_answer`, from the loop.
  */
-void bus_call(struct bus_link *link, enum proto_type type, const void *body, const struct bus_call_options *options,
-	      bus_answer_fn on_answer, void *context, struct bus_call **ret_call);
+void bus_call(struct bus_link *link, enum proto_type type, const void *body,
+	      const struct bus_call_options *options, bus_answer_fn on_answer, void *context,
+	      struct bus_call **ret_call);
 /* Forget a call: `on_answer` is not called. The request may be carried out all the same. */
 void bus_call_cancel(struct bus_call *call);
 
@@ -135,19 +145,24 @@ int bus_publisher_new(struct bus *bus, const char *address, struct bus_publisher
 void bus_publisher_free(struct bus_publisher *publisher);
 const char *bus_publisher_address(const struct bus_publisher *publisher);
 /* `topic` is a room's id; NULL: the all-zero topic. */
-void bus_publish(struct bus_publisher *publisher, const struct proto_id *topic, enum proto_type type, const void *body);
+void bus_publish(struct bus_publisher *publisher, const struct proto_id *topic,
+		 enum proto_type type, const void *body);
 
-typedef void (*bus_feed_fn)(void *context, const struct proto_id *topic, const struct proto_message *message);
+typedef void (*bus_feed_fn)(void *context, const struct proto_id *topic,
+			    const struct proto_message *message);
 
 /* Follow one publisher. Nothing comes before a subscription. */
-int bus_feed_new(struct bus *bus, const char *address, bus_feed_fn on_message, void *context, struct bus_feed **ret_feed);
+int bus_feed_new(struct bus *bus, const char *address, bus_feed_fn on_message, void *context,
+		 struct bus_feed **ret_feed);
 void bus_feed_free(struct bus_feed *feed);
 /*
  * NULL: everything. Subscriptions survive reconnects, and are counted: each needs one
- * bus_feed_unsubscribe(), after the last nothing more of the topic is told. Returns 0, -ENOBUFS past
- * BUS_TOPICS_MAX, or -ENOMEM.
+ * bus_feed_unsubscribe(), after the last nothing more of the topic is told. Returns 0, -ENOBUFS
+ * past BUS_TOPICS_MAX, or -ENOMEM.
  */
 int bus_feed_subscribe(struct bus_feed *feed, const struct proto_id *topic);
 void bus_feed_unsubscribe(struct bus_feed *feed, const struct proto_id *topic);
-/* Told whenever a connection was made (again): what was published before may be lost. May be NULL. */
+/*
+ * Told whenever a connection was made (again): what was published before may be lost. May be NULL.
+ */
 void bus_feed_on_up(struct bus_feed *feed, void (*on_up)(void *context), void *context);

@@ -3,11 +3,11 @@
 /*
  * Feeds: an XSUB. Topics are 16 bytes, always, because ZeroMQ matches by prefix.
  *
- * Not a SUB: libzmq 4.3.4 takes the cancelling of a topic whose first byte is 1 (one room of 256) for a
- * subscription: it tells the publisher at once, however many subscriptions are left, and forgets nothing
- * itself. The frames that an XSUB sends have no such ambiguity. So subscriptions are counted here, and
- * what comes without one (on its way when it was cancelled) is left out here. libzmq keeps them as well,
- * and sends them again on every new connection.
+ * Not a SUB: libzmq 4.3.4 takes the cancelling of a topic whose first byte is 1 (one room of 256)
+ * for a subscription: it tells the publisher at once, however many subscriptions are left, and
+ * forgets nothing itself. The frames that an XSUB sends have no such ambiguity. So subscriptions
+ * are counted here, and what comes without one (on its way when it was cancelled) is left out here.
+ * libzmq keeps them as well, and sends them again on every new connection.
  */
 
 #include "services/bus_internal.h"
@@ -71,7 +71,8 @@ static void feed_take(struct bus_feed *feed, zmq_msg_t *topic, zmq_msg_t *frame)
 		return;
 	}
 	bus_numbers_count(bus->numbers.received);
-	log_debug("bus.publication", LOG_TEXT("type", message.info->record->name), LOG_ID("topic", &id));
+	log_debug("bus.publication", LOG_TEXT("type", message.info->record->name),
+		  LOG_ID("topic", &id));
 	feed->on_message(feed->context, &id, &message);
 }
 
@@ -103,7 +104,8 @@ static void feed_went_up(struct bus_feed *feed)
 {
 	feed->was_up = true;
 	log_debug("bus.feed_up", LOG_TEXT("address", feed->address));
-	(void)bus_socket_events(&feed->socket); /* XSUB sends its subscriptions when it sees the connection */
+	(void)bus_socket_events(
+		&feed->socket); /* XSUB sends its subscriptions when it sees the connection */
 	bus_touch(&feed->socket);
 	if (feed->on_up) {
 		feed->on_up(feed->on_up_context);
@@ -112,7 +114,8 @@ static void feed_went_up(struct bus_feed *feed)
 
 static bool feed_turn(struct bus_socket *socket)
 {
-	struct bus_feed *feed = (struct bus_feed *)((char *)socket - offsetof(struct bus_feed, socket));
+	struct bus_feed *feed = (struct bus_feed *)((char *)socket -
+						    offsetof(struct bus_feed, socket));
 
 	if (feed->is_inproc && !feed->was_up) {
 		feed_went_up(feed);
@@ -127,7 +130,8 @@ static bool feed_turn(struct bus_socket *socket)
 
 static bool monitor_turn(struct bus_socket *socket)
 {
-	struct bus_feed *feed = (struct bus_feed *)((char *)socket - offsetof(struct bus_feed, monitor));
+	struct bus_feed *feed = (struct bus_feed *)((char *)socket -
+						    offsetof(struct bus_feed, monitor));
 	unsigned int event;
 	int value;
 
@@ -245,7 +249,8 @@ static void on_monitor_closed(struct bus_socket *socket)
 	feed_unref((struct bus_feed *)((char *)socket - offsetof(struct bus_feed, monitor)));
 }
 
-int bus_feed_new(struct bus *bus, const char *address, bus_feed_fn on_message, void *context, struct bus_feed **ret_feed)
+int bus_feed_new(struct bus *bus, const char *address, bus_feed_fn on_message, void *context,
+		 struct bus_feed **ret_feed)
 {
 	struct bus_feed *feed = calloc(1, sizeof(*feed));
 	int r;
@@ -263,7 +268,8 @@ int bus_feed_new(struct bus *bus, const char *address, bus_feed_fn on_message, v
 	feed->monitor.turn = monitor_turn;
 	feed->monitor.closed = on_monitor_closed;
 	r = bus_socket_open(&feed->socket, &feed->monitor, bus, ZMQ_XSUB, address);
-	feed->refs = 1 + bus_socket_is_adopted(&feed->socket) + bus_socket_is_adopted(&feed->monitor);
+	feed->refs = 1 + bus_socket_is_adopted(&feed->socket) +
+		     bus_socket_is_adopted(&feed->monitor);
 	if (r < 0) {
 		feed_unref(feed);
 		return r;
@@ -281,7 +287,8 @@ void bus_feed_free(struct bus_feed *feed)
 	if (!feed) {
 		return;
 	}
-	HASH_ITER (hh, feed->topics, topic, next) {
+	HASH_ITER(hh, feed->topics, topic, next)
+	{
 		topic_free(feed, topic);
 	}
 	DL_DELETE(feed->bus->feeds, feed);

@@ -2,14 +2,14 @@
 #pragma once
 
 /*
- * What the parts of the bus share: the sockets' life on the loop (bus.c), their options and the way of a
- * frame (bus_socket.c), their numbers (bus_numbers.c). Nobody else includes this.
+ * What the parts of the bus share: the sockets' life on the loop (bus.c), their options and the way
+ * of a frame (bus_socket.c), their numbers (bus_numbers.c). Nobody else includes this.
  *
  *   server, link, publisher, feed ──own──▶ bus_socket, bus_monitor ──▶ bus (ready list, deadlines)
  *
- * Life: a callback may free the very object that called it. So an object is closed at once (nothing more
- * is received or called), and its memory goes when the loop has closed its last handle, which is never
- * on the stack of a callback.
+ * Life: a callback may free the very object that called it. So an object is closed at once (nothing
+ * more is received or called), and its memory goes when the loop has closed its last handle, which
+ * is never on the stack of a callback.
  */
 
 #define HASH_NONFATAL_OOM 1 /* uthash then leaves hh.tbl NULL instead of ending the process */
@@ -71,8 +71,10 @@ struct bus_numbers {
 };
 
 int bus_numbers_init(struct bus_numbers *numbers, struct metrics *metrics);
-void bus_numbers_request(struct bus_numbers *numbers, enum proto_type type, int code, uint64_t started_ns);
-void bus_numbers_call(struct bus_numbers *numbers, enum proto_type type, int code, uint64_t started_ns);
+void bus_numbers_request(struct bus_numbers *numbers, enum proto_type type, int code,
+			 uint64_t started_ns);
+void bus_numbers_call(struct bus_numbers *numbers, enum proto_type type, int code,
+		      uint64_t started_ns);
 void bus_numbers_drop(struct bus_numbers *numbers, enum bus_drop why);
 void bus_numbers_count(struct metric *counter);
 void bus_numbers_move(struct metric *gauge, uint64_t *count, int by);
@@ -89,8 +91,8 @@ struct bus_socket {
 	struct bus_socket *prev;
 	struct bus_socket *next;
 	/*
-	 * Take up to BUS_BATCH_MAX messages. Returns false only if nothing was left to do at a moment after
-	 * the last call on the socket that could take in commands; see bus.c.
+	 * Take up to BUS_BATCH_MAX messages. Returns false only if nothing was left to do at a
+	 * moment after the last call on the socket that could take in commands; see bus.c.
 	 */
 	bool (*turn)(struct bus_socket *socket);
 	/* The loop has let go of it. */
@@ -130,8 +132,8 @@ void bus_set_deadline(struct bus *bus, struct deadline *deadline, uint64_t due_m
 void bus_remove_deadline(struct bus *bus, struct deadline *deadline);
 void bus_unref(struct bus *bus);
 /*
- * Where a promise must be kept (a call must end, a request must be answered) and the few bytes for it
- * cannot be had, the process ends and is started again.
+ * Where a promise must be kept (a call must end, a request must be answered) and the few bytes for
+ * it cannot be had, the process ends and is started again.
  */
 _Noreturn void bus_no_memory(void);
 
@@ -140,16 +142,19 @@ _Noreturn void bus_no_memory(void);
 /*
  * Open a socket of `type` with the options of its kind, bind or connect it, and put it on the loop.
  * `monitor` becomes the socket on which its events come: a monitor's turn calls bus_monitor_read().
- * Returns 0 or -errno; only after 0 does either need closing. `closed` follows, now or later, for each
- * that has its `bus` set: count them with bus_socket_is_adopted(), whatever was returned.
+ * Returns 0 or -errno; only after 0 does either need closing. `closed` follows, now or later, for
+ * each that has its `bus` set: count them with bus_socket_is_adopted(), whatever was returned.
  */
-int bus_socket_open(struct bus_socket *socket, struct bus_socket *monitor, struct bus *bus, int type,
-		    const char *address);
+int bus_socket_open(struct bus_socket *socket, struct bus_socket *monitor, struct bus *bus,
+		    int type, const char *address);
 static inline unsigned int bus_socket_is_adopted(const struct bus_socket *socket)
 {
 	return socket->bus ? 1 : 0;
 }
-/* With its monitor, which may be NULL. `closed` follows for both, from the loop. Also of closed ones. */
+/*
+ * With its monitor, which may be NULL. `closed` follows for both, from the loop. Also of closed
+ * ones.
+ */
 void bus_socket_close(struct bus_socket *socket, struct bus_socket *monitor);
 /* ZMQ_EVENTS, and so a proof as good as a receive's EAGAIN. */
 int bus_socket_events(struct bus_socket *socket);
@@ -162,7 +167,8 @@ bool bus_monitor_read(struct bus_socket *monitor, unsigned int *ret_event, int *
 /* Receive a frame without waiting. Returns 0, -EAGAIN or -errno. */
 int bus_frame_receive(struct bus_socket *socket, zmq_msg_t *ret_frame);
 /* Encode into a new frame. Returns 0 or what proto_encode() returns. */
-int bus_frame_encode(struct bus *bus, zmq_msg_t *ret_frame, const struct proto_header *header, const void *body);
+int bus_frame_encode(struct bus *bus, zmq_msg_t *ret_frame, const struct proto_header *header,
+		     const void *body);
 /* Receive and forget the frames up to the end of the message. */
 void bus_frames_skip(struct bus_socket *socket);
 

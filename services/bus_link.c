@@ -8,11 +8,11 @@
  *      ▲                          │  retry_ms over: sent again
  *      └── connection lost ───────┘  (only calls with retry_ms)
  *
- * With ZMQ_IMMEDIATE a DEALER that has no connection takes nothing, so that requests wait here, where
- * they can be cancelled, counted and given the time that they really have left, and not in a pipe to
- * nowhere. An answer can only come on the connection that the request went out on (a new connection is
- * a new peer to the server); so when a connection is lost, its calls end at once as `unavailable`
- * (outcome unknown), or are sent again if their caller said that they may come twice.
+ * With ZMQ_IMMEDIATE a DEALER that has no connection takes nothing, so that requests wait here,
+ * where they can be cancelled, counted and given the time that they really have left, and not in a
+ * pipe to nowhere. An answer can only come on the connection that the request went out on (a new
+ * connection is a new peer to the server); so when a connection is lost, its calls end at once as
+ * `unavailable` (outcome unknown), or are sent again if their caller said that they may come twice.
  *
  * A call that never was sent ends as `unavailable` at its deadline; one that was, as `timeout`.
  */
@@ -101,8 +101,10 @@ static void call_log_end(const struct bus_call *call, int result)
 	const struct proto_type_info *info = proto_type_info(call->type);
 
 	log_debug("bus.answer", LOG_TEXT("type", info ? info->record->name : "unknown"),
-		  LOG_TEXT("code", result == 0 ? "ok" : proto_error_info((enum proto_code)result)->code),
-		  LOG_ID("trace", &call->trace), LOG_NUMBER("us", (bus_now_ns() - call->started_ns) / 1000));
+		  LOG_TEXT("code",
+			   result == 0 ? "ok" : proto_error_info((enum proto_code)result)->code),
+		  LOG_ID("trace", &call->trace),
+		  LOG_NUMBER("us", (bus_now_ns() - call->started_ns) / 1000));
 }
 
 /* The last that is heard of the call. The callback may do anything, also free the link. */
@@ -153,7 +155,8 @@ static void link_end_calls(struct bus_link *link)
 	struct bus_call *call;
 	struct bus_call *next;
 
-	HASH_ITER (hh, link->calls, call, next) {
+	HASH_ITER(hh, link->calls, call, next)
+	{
 		call_end_later(call, PROTO_E_UNAVAILABLE);
 	}
 }
@@ -162,7 +165,8 @@ void bus_links_end_calls(struct bus *bus)
 {
 	struct bus_link *link;
 
-	DL_FOREACH (bus->links, link) {
+	DL_FOREACH(bus->links, link)
+	{
 		link_end_calls(link);
 	}
 }
@@ -195,7 +199,8 @@ static void call_refresh(struct bus_call *call)
 	zmq_msg_t fresh;
 
 	if (now_ms - call->encoded_ms < STALE_MS || now_ms >= call->deadline_ms ||
-	    proto_decode(zmq_msg_data(&call->frame), zmq_msg_size(&call->frame), &message, NULL) != 0) {
+	    proto_decode(zmq_msg_data(&call->frame), zmq_msg_size(&call->frame), &message, NULL) !=
+		    0) {
 		return;
 	}
 	message.header.deadline_ms = call->deadline_ms - now_ms;
@@ -261,7 +266,8 @@ static void call_wait(struct bus_call *call)
 /* Retries that find the connection full or gone wait with the others. */
 static void call_expire(struct deadline *deadline)
 {
-	struct bus_call *call = (struct bus_call *)((char *)deadline - offsetof(struct bus_call, due));
+	struct bus_call *call = (struct bus_call *)((char *)deadline -
+						    offsetof(struct bus_call, due));
 	struct bus_link *link = call->link;
 
 	if (clock_monotonic_ms() >= call->deadline_ms) {
@@ -278,7 +284,8 @@ static void call_expire(struct deadline *deadline)
 
 /* --- calling --- */
 
-static struct bus_call *call_new(struct bus *bus, enum proto_type type, const struct bus_call_options *options)
+static struct bus_call *call_new(struct bus *bus, enum proto_type type,
+				 const struct bus_call_options *options)
 {
 	struct bus_call *call = calloc(1, sizeof(*call));
 
@@ -290,7 +297,8 @@ static struct bus_call *call_new(struct bus *bus, enum proto_type type, const st
 	call->id = ++bus->last_call;
 	call->started_ns = bus_now_ns();
 	call->encoded_ms = clock_monotonic_ms();
-	call->deadline_ms = call->encoded_ms + (options->timeout_ms ? options->timeout_ms : BUS_TIMEOUT_MS);
+	call->deadline_ms = call->encoded_ms +
+			    (options->timeout_ms ? options->timeout_ms : BUS_TIMEOUT_MS);
 	call->retry_ms = options->retry_ms;
 	call->due.expire = call_expire;
 	if (options->trace) {
@@ -316,11 +324,12 @@ static int call_encode(struct bus_call *call, const void *body)
 
 	if (r < 0) {
 		(void)zmq_msg_init(&call->frame);
-		log_error("bus.bad_call", LOG_TEXT("type", info ? info->record->name : "unknown"), LOG_ERRNO(r),
-			  LOG_ID("trace", &call->trace));
+		log_error("bus.bad_call", LOG_TEXT("type", info ? info->record->name : "unknown"),
+			  LOG_ERRNO(r), LOG_ID("trace", &call->trace));
 	} else {
-		log_debug("bus.call", LOG_TEXT("type", info->record->name), LOG_NUMBER("id", call->id),
-			  LOG_ID("trace", &call->trace), LOG_TEXT("to", call->link->address));
+		log_debug("bus.call", LOG_TEXT("type", info->record->name),
+			  LOG_NUMBER("id", call->id), LOG_ID("trace", &call->trace),
+			  LOG_TEXT("to", call->link->address));
 	}
 	return r;
 }
@@ -340,8 +349,9 @@ static void call_start(struct bus_call *call, struct bus_link *link)
 	bus_touch(&link->socket);
 }
 
-void bus_call(struct bus_link *link, enum proto_type type, const void *body, const struct bus_call_options *options,
-	      bus_answer_fn on_answer, void *context, struct bus_call **ret_call)
+void bus_call(struct bus_link *link, enum proto_type type, const void *body,
+	      const struct bus_call_options *options, bus_answer_fn on_answer, void *context,
+	      struct bus_call **ret_call)
 {
 	static const struct bus_call_options defaults = {0};
 	struct bus *bus = link->bus;
@@ -370,8 +380,12 @@ void bus_call(struct bus_link *link, enum proto_type type, const void *body, con
 
 /* --- answers --- */
 
-/* What an answer means: 0 or PROTO_E_…; `ret_told` is cleared where its bytes are not for the caller. */
-static int read_result(const struct bus_call *call, int decoded, const struct proto_message *answer, bool *ret_told)
+/*
+ * What an answer means: 0 or PROTO_E_…; `ret_told` is cleared where its bytes are not for the
+ * caller.
+ */
+static int read_result(const struct bus_call *call, int decoded, const struct proto_message *answer,
+		       bool *ret_told)
 {
 	const struct proto_type_info *info = proto_type_info(call->type);
 	const struct proto_error_info *error;
@@ -385,7 +399,8 @@ static int read_result(const struct bus_call *call, int decoded, const struct pr
 		return 0;
 	}
 	*ret_told = false;
-	log_warn("bus.bad_answer", LOG_TEXT("type", info->record->name), LOG_ID("trace", &call->trace));
+	log_warn("bus.bad_answer", LOG_TEXT("type", info->record->name),
+		 LOG_ID("trace", &call->trace));
 	return PROTO_E_INTERNAL;
 }
 
@@ -406,7 +421,8 @@ static void link_take(struct bus_link *link, zmq_msg_t *frame)
 	r = proto_decode(zmq_msg_data(frame), zmq_msg_size(frame), &answer, NULL);
 	HASH_FIND(hh, link->calls, &answer.header.request, sizeof(answer.header.request), call);
 	if (!call) {
-		bus_numbers_drop(&bus->numbers, r == 0 ? BUS_DROP_UNKNOWN_ANSWER : BUS_DROP_MALFORMED);
+		bus_numbers_drop(&bus->numbers,
+				 r == 0 ? BUS_DROP_UNKNOWN_ANSWER : BUS_DROP_MALFORMED);
 		return;
 	}
 	result = read_result(call, r, &answer, &told);
@@ -453,7 +469,8 @@ static void link_went_down(struct bus_link *link)
 	if (!link->socket.zmq) {
 		return;
 	}
-	HASH_ITER (hh, link->calls, call, next) {
+	HASH_ITER(hh, link->calls, call, next)
+	{
 		if (call->state != CALL_SENT) {
 			continue;
 		}
@@ -468,7 +485,8 @@ static void link_went_down(struct bus_link *link)
 
 static bool monitor_turn(struct bus_socket *socket)
 {
-	struct bus_link *link = (struct bus_link *)((char *)socket - offsetof(struct bus_link, monitor));
+	struct bus_link *link = (struct bus_link *)((char *)socket -
+						    offsetof(struct bus_link, monitor));
 	unsigned int event;
 	int value;
 
@@ -484,7 +502,8 @@ static bool monitor_turn(struct bus_socket *socket)
 
 static bool link_turn(struct bus_socket *socket)
 {
-	struct bus_link *link = (struct bus_link *)((char *)socket - offsetof(struct bus_link, socket));
+	struct bus_link *link = (struct bus_link *)((char *)socket -
+						    offsetof(struct bus_link, socket));
 	bool more;
 
 	if (link->is_inproc && !link->is_up) {
@@ -537,7 +556,8 @@ int bus_link_new(struct bus *bus, const char *address, struct bus_link **ret_lin
 	link->monitor.turn = monitor_turn;
 	link->monitor.closed = on_monitor_closed;
 	r = bus_socket_open(&link->socket, &link->monitor, bus, ZMQ_DEALER, address);
-	link->refs = 1 + bus_socket_is_adopted(&link->socket) + bus_socket_is_adopted(&link->monitor);
+	link->refs = 1 + bus_socket_is_adopted(&link->socket) +
+		     bus_socket_is_adopted(&link->monitor);
 	if (r < 0) {
 		link_unref(link);
 		return r;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * The bus in numbers. Series by type and result are made when first used: of 80 types times 35 codes a
- * daemon sees a few dozen. A handle is found by index, so that counting costs an addition.
+ * The bus in numbers. Series by type and result are made when first used: of 80 types times 35
+ * codes a daemon sees a few dozen. A handle is found by index, so that counting costs an addition.
  */
 
 #include "services/bus_internal.h"
@@ -31,20 +31,21 @@ static int init_counters(struct bus_numbers *numbers)
 	int r = 0;
 
 	for (size_t i = 0; i < BUS_DROPS && r == 0; i++) {
-		r = metrics_counter(metrics, "districhat_bus_dropped_total", "Messages that were dropped.",
-				    drop_names[i], &numbers->drops[i]);
+		r = metrics_counter(metrics, "districhat_bus_dropped_total",
+				    "Messages that were dropped.", drop_names[i],
+				    &numbers->drops[i]);
 	}
 	if (r == 0) {
-		r = metrics_counter(metrics, "districhat_bus_published_total", "Messages published.", NULL,
-				    &numbers->published);
+		r = metrics_counter(metrics, "districhat_bus_published_total",
+				    "Messages published.", NULL, &numbers->published);
 	}
 	if (r == 0) {
-		r = metrics_counter(metrics, "districhat_bus_received_total", "Messages received from feeds.", NULL,
-				    &numbers->received);
+		r = metrics_counter(metrics, "districhat_bus_received_total",
+				    "Messages received from feeds.", NULL, &numbers->received);
 	}
 	if (r == 0) {
-		r = metrics_counter(metrics, "districhat_bus_retries_total", "Requests sent again.", NULL,
-				    &numbers->retries);
+		r = metrics_counter(metrics, "districhat_bus_retries_total", "Requests sent again.",
+				    NULL, &numbers->retries);
 	}
 	return r;
 }
@@ -52,12 +53,12 @@ static int init_counters(struct bus_numbers *numbers)
 static int init_gauges(struct bus_numbers *numbers)
 {
 	struct metrics *metrics = numbers->metrics;
-	int r = metrics_gauge(metrics, "districhat_bus_requests_open", "Requests being answered.", NULL,
-			      &numbers->requests_open);
+	int r = metrics_gauge(metrics, "districhat_bus_requests_open", "Requests being answered.",
+			      NULL, &numbers->requests_open);
 
 	if (r == 0) {
-		r = metrics_gauge(metrics, "districhat_bus_calls_open", "Calls waiting for an answer.", NULL,
-				  &numbers->calls_open);
+		r = metrics_gauge(metrics, "districhat_bus_calls_open",
+				  "Calls waiting for an answer.", NULL, &numbers->calls_open);
 	}
 	if (r == 0) {
 		r = metrics_gauge(metrics, "districhat_bus_answers_held",
@@ -65,8 +66,8 @@ static int init_gauges(struct bus_numbers *numbers)
 				  &numbers->answers_held);
 	}
 	if (r == 0) {
-		r = metrics_gauge(metrics, "districhat_bus_peers", "Connections that requests have come on.", NULL,
-				  &numbers->peers);
+		r = metrics_gauge(metrics, "districhat_bus_peers",
+				  "Connections that requests have come on.", NULL, &numbers->peers);
 	}
 	return r;
 }
@@ -124,8 +125,9 @@ static const struct series calls_series = {
 	"Time from a call to its end.",
 };
 
-static void observe(struct bus_numbers *numbers, const struct series *series, struct metric **counter,
-		    struct metric **histogram, enum proto_type type, int code, uint64_t started_ns)
+static void observe(struct bus_numbers *numbers, const struct series *series,
+		    struct metric **counter, struct metric **histogram, enum proto_type type,
+		    int code, uint64_t started_ns)
 {
 	const struct proto_type_info *info = proto_type_info(type);
 	const char *type_name = info ? info->record->name : "unknown";
@@ -134,12 +136,13 @@ static void observe(struct bus_numbers *numbers, const struct series *series, st
 	if (!*counter) {
 		(void)snprintf(labels, sizeof(labels), "type=\"%s\",code=\"%s\"", type_name,
 			       code == 0 ? "ok" : proto_error_info((enum proto_code)code)->code);
-		(void)metrics_counter(numbers->metrics, series->counter, series->counter_help, labels, counter);
+		(void)metrics_counter(numbers->metrics, series->counter, series->counter_help,
+				      labels, counter);
 	}
 	if (!*histogram) {
 		(void)snprintf(labels, sizeof(labels), "type=\"%s\"", type_name);
-		(void)metrics_histogram(numbers->metrics, series->histogram, series->histogram_help, labels,
-					histogram);
+		(void)metrics_histogram(numbers->metrics, series->histogram, series->histogram_help,
+					labels, histogram);
 	}
 	bus_numbers_count(*counter);
 	if (*histogram) {
@@ -152,18 +155,20 @@ static bool is_counted(const struct bus_numbers *numbers, enum proto_type type, 
 	return numbers->metrics && (unsigned int)type < BUS_TYPES && code >= 0 && code < BUS_CODES;
 }
 
-void bus_numbers_request(struct bus_numbers *numbers, enum proto_type type, int code, uint64_t started_ns)
+void bus_numbers_request(struct bus_numbers *numbers, enum proto_type type, int code,
+			 uint64_t started_ns)
 {
 	if (is_counted(numbers, type, code)) {
-		observe(numbers, &requests_series, &numbers->requests[type][code], &numbers->request_seconds[type],
-			type, code, started_ns);
+		observe(numbers, &requests_series, &numbers->requests[type][code],
+			&numbers->request_seconds[type], type, code, started_ns);
 	}
 }
 
-void bus_numbers_call(struct bus_numbers *numbers, enum proto_type type, int code, uint64_t started_ns)
+void bus_numbers_call(struct bus_numbers *numbers, enum proto_type type, int code,
+		      uint64_t started_ns)
 {
 	if (is_counted(numbers, type, code)) {
-		observe(numbers, &calls_series, &numbers->calls[type][code], &numbers->call_seconds[type], type, code,
-			started_ns);
+		observe(numbers, &calls_series, &numbers->calls[type][code],
+			&numbers->call_seconds[type], type, code, started_ns);
 	}
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * Publishers: an XPUB. What subscribers send is their subscriptions, which libzmq keeps in its tree; they
- * are taken off the socket and counted, because XPUB keeps them for us without a limit otherwise. A
- * subscriber that does not keep up loses messages, silently: readers find gaps by their numbers.
+ * Publishers: an XPUB. What subscribers send is their subscriptions, which libzmq keeps in its
+ * tree; they are taken off the socket and counted, because XPUB keeps them for us without a limit
+ * otherwise. A subscriber that does not keep up loses messages, silently: readers find gaps by
+ * their numbers.
  */
 
 #include "services/bus_internal.h"
@@ -35,7 +36,8 @@ static bool publisher_turn(struct bus_socket *socket)
 	return true;
 }
 
-void bus_publish(struct bus_publisher *publisher, const struct proto_id *topic, enum proto_type type, const void *body)
+void bus_publish(struct bus_publisher *publisher, const struct proto_id *topic,
+		 enum proto_type type, const void *body)
 {
 	static const struct proto_id none = {{0}};
 	struct proto_header header = {.type = type};
@@ -48,7 +50,8 @@ void bus_publish(struct bus_publisher *publisher, const struct proto_id *topic, 
 		log_error("bus.bad_publication", LOG_NUMBER("type", type), LOG_ERRNO(r));
 		return;
 	}
-	if (zmq_send(publisher->socket.zmq, key->bytes, sizeof(key->bytes), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
+	if (zmq_send(publisher->socket.zmq, key->bytes, sizeof(key->bytes),
+		     ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
 	    zmq_msg_send(&frame, publisher->socket.zmq, ZMQ_DONTWAIT) < 0) {
 		log_error("bus.not_published", LOG_NUMBER("type", type), LOG_ERRNO(errno));
 		(void)zmq_msg_close(&frame);
@@ -68,7 +71,8 @@ static void publisher_unref(struct bus_publisher *publisher)
 
 static void on_closed(struct bus_socket *socket)
 {
-	publisher_unref((struct bus_publisher *)((char *)socket - offsetof(struct bus_publisher, socket)));
+	publisher_unref(
+		(struct bus_publisher *)((char *)socket - offsetof(struct bus_publisher, socket)));
 }
 
 int bus_publisher_new(struct bus *bus, const char *address, struct bus_publisher **ret_publisher)

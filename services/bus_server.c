@@ -3,20 +3,21 @@
 /*
  * Servers: a ROUTER, the connections that it has heard of, and the requests being answered.
  *
- * Connections. ROUTER names a connection by a routing id; we give each its own number, for handlers to
- * tie sessions to. libzmq counts routing ids up and so does not reuse them, but a peer may choose its
- * own, and come back with it: so a connection is forgotten when the socket monitor says that its
- * descriptor was closed, or when an answer finds it gone, and gets a new number if it is heard of again.
+ * Connections. ROUTER names a connection by a routing id; we give each its own number, for handlers
+ * to tie sessions to. libzmq counts routing ids up and so does not reuse them, but a peer may
+ * choose its own, and come back with it: so a connection is forgotten when the socket monitor says
+ * that its descriptor was closed, or when an answer finds it gone, and gets a new number if it is
+ * heard of again.
  *
- * Requests. A frame kept in a zmq_msg_t pins the receive buffer that it came in (8 KiB and more, for
- * each of up to BUS_REQUESTS_MAX). Most requests are a tenth of that, so that a copy, into the same
- * allocation as the request, is both the smaller and the faster way: no second allocation, and libzmq
- * gets its buffer back. Frames from COPY_BYTES_MAX on are kept as they are: there the copy would cost
- * more than the pinned rest, and frames past 8 KiB have memory of their own anyway.
+ * Requests. A frame kept in a zmq_msg_t pins the receive buffer that it came in (8 KiB and more,
+ * for each of up to BUS_REQUESTS_MAX). Most requests are a tenth of that, so that a copy, into the
+ * same allocation as the request, is both the smaller and the faster way: no second allocation, and
+ * libzmq gets its buffer back. Frames from COPY_BYTES_MAX on are kept as they are: there the copy
+ * would cost more than the pinned rest, and frames past 8 KiB have memory of their own anyway.
  *
  * Answers to a connection that does not read are held back here, in order, up to HELD_BYTES_MAX for
- * each, and tried again every HELD_RETRY_MS (ROUTER does not say whose pipe got room). Past that they
- * are dropped: the caller's deadline ends its call.
+ * each, and tried again every HELD_RETRY_MS (ROUTER does not say whose pipe got room). Past that
+ * they are dropped: the caller's deadline ends its call.
  */
 
 #include "services/bus_internal.h"
@@ -109,7 +110,8 @@ static void peer_drop_held(struct bus_peer *peer, enum bus_drop why)
 		return;
 	}
 	DL_DELETE2(peer->server->holding, peer, held_prev, held_next);
-	DL_FOREACH_SAFE (peer->held, held, next) {
+	DL_FOREACH_SAFE(peer->held, held, next)
+	{
 		bus_numbers_drop(&bus->numbers, why);
 		bus_numbers_move(bus->numbers.answers_held, &bus->numbers.answers_held_count, -1);
 		(void)zmq_msg_close(&held->frame);
@@ -238,7 +240,8 @@ static void peer_retry(struct bus_peer *peer)
 		if (r == 0) {
 			DL_DELETE(peer->held, held);
 			peer->held_bytes -= size;
-			bus_numbers_move(bus->numbers.answers_held, &bus->numbers.answers_held_count, -1);
+			bus_numbers_move(bus->numbers.answers_held,
+					 &bus->numbers.answers_held_count, -1);
 			free(held);
 		}
 	}
@@ -251,11 +254,13 @@ static void peer_retry(struct bus_peer *peer)
 
 static void on_retry(struct deadline *deadline)
 {
-	struct bus_server *server = (struct bus_server *)((char *)deadline - offsetof(struct bus_server, retry));
+	struct bus_server *server = (struct bus_server *)((char *)deadline -
+							  offsetof(struct bus_server, retry));
 	struct bus_peer *peer;
 	struct bus_peer *next;
 
-	DL_FOREACH_SAFE2 (server->holding, peer, next, held_next) {
+	DL_FOREACH_SAFE2(server->holding, peer, next, held_next)
+	{
 		peer_retry(peer);
 	}
 	if (server->holding) {
@@ -273,7 +278,8 @@ static void request_free(struct bus_request *request)
 
 	server->open--;
 	if (!server->is_closed) {
-		bus_numbers_move(server->bus->numbers.requests_open, &server->bus->numbers.requests_open_count, -1);
+		bus_numbers_move(server->bus->numbers.requests_open,
+				 &server->bus->numbers.requests_open_count, -1);
 	}
 	proto_message_deinit(&request->message);
 	(void)zmq_msg_close(&request->frame);
@@ -281,7 +287,8 @@ static void request_free(struct bus_request *request)
 	peer_unref(peer);
 }
 
-static int encode_answer(struct bus_request *request, zmq_msg_t *ret_frame, enum proto_type type, const void *body)
+static int encode_answer(struct bus_request *request, zmq_msg_t *ret_frame, enum proto_type type,
+			 const void *body)
 {
 	struct proto_header header = {
 		.type = type,
@@ -296,16 +303,19 @@ static void request_log(const struct bus_request *request, const char *event, co
 {
 	const struct proto_type_info *info = proto_type_info(request->header.type);
 
-	log_debug(event, LOG_TEXT("type", info ? info->record->name : "unknown"), LOG_TEXT("code", code),
-		  LOG_NUMBER("peer", request->peer->number), LOG_NUMBER("id", request->header.request),
+	log_debug(event, LOG_TEXT("type", info ? info->record->name : "unknown"),
+		  LOG_TEXT("code", code), LOG_NUMBER("peer", request->peer->number),
+		  LOG_NUMBER("id", request->header.request),
 		  LOG_ID("trace", &request->header.trace),
 		  LOG_NUMBER("us", (bus_now_ns() - request->started_ns) / 1000));
 }
 
 /* Answers, counts and frees. */
-static void request_answer(struct bus_request *request, int code, enum proto_type type, const void *body)
+static void request_answer(struct bus_request *request, int code, enum proto_type type,
+			   const void *body)
 {
-	static const struct proto_error defect = {.code = {"internal", sizeof("internal") - 1}, .unknown = true};
+	static const struct proto_error defect = {.code = {"internal", sizeof("internal") - 1},
+						  .unknown = true};
 	struct bus_server *server = request->peer->server;
 	zmq_msg_t frame;
 	int r;
@@ -324,7 +334,8 @@ static void request_answer(struct bus_request *request, int code, enum proto_typ
 	if (r == 0) {
 		peer_send(request->peer, &frame);
 	}
-	request_log(request, "bus.reply", code == 0 ? "ok" : proto_error_info((enum proto_code)code)->code);
+	request_log(request, "bus.reply",
+		    code == 0 ? "ok" : proto_error_info((enum proto_code)code)->code);
 	bus_numbers_request(&server->bus->numbers, request->header.type, code, request->started_ns);
 	request_free(request);
 }
@@ -339,7 +350,8 @@ void bus_ok(struct bus_request *request)
 	request_answer(request, 0, PROTO_OK, NULL);
 }
 
-void bus_refuse_with(struct bus_request *request, enum proto_code error, const struct proto_error *body)
+void bus_refuse_with(struct bus_request *request, enum proto_code error,
+		     const struct proto_error *body)
 {
 	const struct proto_error_info *info = proto_error_info(error);
 	struct proto_error filled = *body;
@@ -387,8 +399,11 @@ uint64_t bus_request_time_left_ms(const struct bus_request *request)
 
 /* --- receiving --- */
 
-/* Returns NULL if there is no memory: the request is dropped, its caller's deadline ends the call. */
-static struct bus_request *request_new(struct bus_server *server, struct bus_peer *peer, zmq_msg_t *frame)
+/*
+ * Returns NULL if there is no memory: the request is dropped, its caller's deadline ends the call.
+ */
+static struct bus_request *request_new(struct bus_server *server, struct bus_peer *peer,
+				       zmq_msg_t *frame)
 {
 	size_t size = zmq_msg_size(frame);
 	bool copies = size <= COPY_BYTES_MAX;
@@ -408,11 +423,13 @@ static struct bus_request *request_new(struct bus_server *server, struct bus_pee
 		(void)zmq_msg_move(&request->frame, frame);
 	}
 	server->open++;
-	bus_numbers_move(server->bus->numbers.requests_open, &server->bus->numbers.requests_open_count, 1);
+	bus_numbers_move(server->bus->numbers.requests_open,
+			 &server->bus->numbers.requests_open_count, 1);
 	return request;
 }
 
-static int request_decode(struct bus_request *request, size_t size, uint64_t turn_ms, struct proto_fault *ret_fault)
+static int request_decode(struct bus_request *request, size_t size, uint64_t turn_ms,
+			  struct proto_fault *ret_fault)
 {
 	const void *bytes = size <= COPY_BYTES_MAX ? request->bytes : zmq_msg_data(&request->frame);
 	int r = proto_decode(bytes, size, &request->message, ret_fault);
@@ -437,7 +454,8 @@ static void request_dispatch(struct bus_server *server, struct bus_request *requ
 	} else if (!handle) {
 		bus_refuse(request, PROTO_E_NOT_HERE, NULL);
 	} else if (server->open > BUS_REQUESTS_MAX) {
-		bus_refuse_with(request, PROTO_E_BUSY, &(struct proto_error){.retry_ms = BUSY_RETRY_MS});
+		bus_refuse_with(request, PROTO_E_BUSY,
+				&(struct proto_error){.retry_ms = BUSY_RETRY_MS});
 	} else {
 		handle(server->context, request, &request->message);
 	}
@@ -447,10 +465,12 @@ static void server_refuse_frame(struct bus_server *server, struct bus_request *r
 				const struct proto_fault *fault)
 {
 	bus_numbers_drop(&server->bus->numbers, BUS_DROP_MALFORMED);
-	bus_refuse(request, r > 0 ? (enum proto_code)r : PROTO_E_INTERNAL, r > 0 ? fault->detail : NULL);
+	bus_refuse(request, r > 0 ? (enum proto_code)r : PROTO_E_INTERNAL,
+		   r > 0 ? fault->detail : NULL);
 }
 
-static void server_take(struct bus_server *server, zmq_msg_t *routing, zmq_msg_t *frame, uint64_t turn_ms)
+static void server_take(struct bus_server *server, zmq_msg_t *routing, zmq_msg_t *frame,
+			uint64_t turn_ms)
 {
 	struct proto_fault fault = {0};
 	struct bus_peer *peer = peer_find(server, routing, frame);
@@ -470,7 +490,10 @@ static void server_take(struct bus_server *server, zmq_msg_t *routing, zmq_msg_t
 	}
 }
 
-/* More frames than a message has: answered like garbage, so that whoever writes a client learns of it. */
+/*
+ * More frames than a message has: answered like garbage, so that whoever writes a client learns of
+ * it.
+ */
 static void server_take_parts(struct bus_server *server, zmq_msg_t *routing, zmq_msg_t *frame)
 {
 	static const struct proto_fault fault = {PROTO_E_MALFORMED, "a message is one frame"};
@@ -510,12 +533,13 @@ static bool server_receive(struct bus_server *server, uint64_t turn_ms)
 }
 
 /*
- * The time of the turn stands for the arrival of its messages: those that wait while the handlers before
- * them work use up their time.
+ * The time of the turn stands for the arrival of its messages: those that wait while the handlers
+ * before them work use up their time.
  */
 static bool server_turn(struct bus_socket *socket)
 {
-	struct bus_server *server = (struct bus_server *)((char *)socket - offsetof(struct bus_server, socket));
+	struct bus_server *server = (struct bus_server *)((char *)socket -
+							  offsetof(struct bus_server, socket));
 	uint64_t turn_ms = clock_monotonic_ms();
 
 	for (size_t i = 0; i < BUS_BATCH_MAX; i++) {
@@ -531,7 +555,8 @@ static void forget_descriptor(struct bus_server *server, int fd)
 	struct bus_peer *peer;
 	struct bus_peer *next;
 
-	HASH_ITER (hh, server->peers, peer, next) {
+	HASH_ITER(hh, server->peers, peer, next)
+	{
 		if (peer->fd == fd) {
 			peer_forget(peer);
 		}
@@ -540,7 +565,8 @@ static void forget_descriptor(struct bus_server *server, int fd)
 
 static bool monitor_turn(struct bus_socket *socket)
 {
-	struct bus_server *server = (struct bus_server *)((char *)socket - offsetof(struct bus_server, monitor));
+	struct bus_server *server = (struct bus_server *)((char *)socket -
+							  offsetof(struct bus_server, monitor));
 	unsigned int event;
 	int fd;
 
@@ -564,8 +590,8 @@ static void on_monitor_closed(struct bus_socket *socket)
 	server_unref((struct bus_server *)((char *)socket - offsetof(struct bus_server, monitor)));
 }
 
-int bus_server_new(struct bus *bus, const char *address, const struct bus_route *routes, size_t route_count,
-		   void *context, struct bus_server **ret_server)
+int bus_server_new(struct bus *bus, const char *address, const struct bus_route *routes,
+		   size_t route_count, void *context, struct bus_server **ret_server)
 {
 	struct bus_server *server = calloc(1, sizeof(*server));
 	int r;
@@ -584,7 +610,8 @@ int bus_server_new(struct bus *bus, const char *address, const struct bus_route 
 	server->monitor.turn = monitor_turn;
 	server->monitor.closed = on_monitor_closed;
 	r = bus_socket_open(&server->socket, &server->monitor, bus, ZMQ_ROUTER, address);
-	server->refs = 1 + bus_socket_is_adopted(&server->socket) + bus_socket_is_adopted(&server->monitor);
+	server->refs = 1 + bus_socket_is_adopted(&server->socket) +
+		       bus_socket_is_adopted(&server->monitor);
 	if (r == 0) {
 		r = bus_socket_address(&server->socket, server->address);
 	}
@@ -606,7 +633,8 @@ void bus_server_free(struct bus_server *server)
 	if (!server) {
 		return;
 	}
-	HASH_ITER (hh, server->peers, peer, next) {
+	HASH_ITER(hh, server->peers, peer, next)
+	{
 		peer_forget(peer);
 	}
 	bus_remove_deadline(server->bus, &server->retry);

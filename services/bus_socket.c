@@ -3,11 +3,12 @@
 /*
  * ZeroMQ sockets: where they may be, their options, and frames.
  *
- * Every limit is set before bind or connect, because libzmq applies options to connections made later.
+ * Every limit is set before bind or connect, because libzmq applies options to connections made
+ * later.
  * An ipc socket is made with mode 0600: who may open the file may do everything on the bus. libzmq
  * unlinks whatever stands at an ipc path before it binds, be it the socket of a running daemon or
- * somebody's file; so we look first. It leaves the file behind when it closes, which the next bind finds
- * to be nobody's.
+ * somebody's file; so we look first. It leaves the file behind when it closes, which the next bind
+ * finds to be nobody's.
  */
 
 #include "services/bus_internal.h"
@@ -72,8 +73,9 @@ static int check_address(const char *address)
 	if (is_allowed(address)) {
 		return 0;
 	}
-	log_error("bus.address_refused", LOG_TEXT("address", address),
-		  LOG_TEXT("why", "without keys only ipc:// and loopback tcp:// addresses are safe"));
+	log_error(
+		"bus.address_refused", LOG_TEXT("address", address),
+		LOG_TEXT("why", "without keys only ipc:// and loopback tcp:// addresses are safe"));
 	return -EPERM;
 }
 
@@ -85,7 +87,8 @@ static bool is_listening(const struct sockaddr_un *name)
 	if (fd < 0) {
 		return true; /* cannot tell: leave it alone */
 	}
-	listening = connect(fd, (const struct sockaddr *)name, sizeof(*name)) == 0 || errno != ECONNREFUSED;
+	listening = connect(fd, (const struct sockaddr *)name, sizeof(*name)) == 0 ||
+		    errno != ECONNREFUSED;
 	(void)close(fd);
 	return listening;
 }
@@ -149,7 +152,10 @@ static const struct kind {
 	 true,
 	 PROTO_FRAME_BYTES_MAX,
 	 {{ZMQ_SNDHWM, BUS_SEND_HWM}, {ZMQ_RCVHWM, BUS_RECEIVE_HWM}, {ZMQ_ROUTER_MANDATORY, 1}}},
-	/* As many answers as there are calls: the server never has to wait for a link that is busy sending. */
+	/*
+	 * As many answers as there are calls: the server never has to wait for a link that is busy
+	 * sending.
+	 */
 	{ZMQ_DEALER,
 	 false,
 	 PROTO_FRAME_BYTES_MAX,
@@ -176,7 +182,8 @@ static const struct kind *find_kind(int type)
 static int set_options(void *zmq, const struct option *options, size_t count)
 {
 	for (size_t i = 0; i < count && options[i].name != OPTION_NONE; i++) {
-		if (zmq_setsockopt(zmq, options[i].name, &options[i].value, sizeof(options[i].value)) < 0) {
+		if (zmq_setsockopt(zmq, options[i].name, &options[i].value,
+				   sizeof(options[i].value)) < 0) {
 			return -errno;
 		}
 	}
@@ -187,7 +194,8 @@ static int set_options(void *zmq, const struct option *options, size_t count)
 static int set_up(void *zmq, const struct kind *kind, const char *address)
 {
 	const struct option ipv6 = {ZMQ_IPV6, starts_with(address, TCP_SCHEME "[")};
-	int r = set_options(zmq, common_options, sizeof(common_options) / sizeof(common_options[0]));
+	int r = set_options(zmq, common_options,
+			    sizeof(common_options) / sizeof(common_options[0]));
 
 	if (r == 0) {
 		r = set_options(zmq, &ipv6, 1);
@@ -195,7 +203,8 @@ static int set_up(void *zmq, const struct kind *kind, const char *address)
 	if (r == 0) {
 		r = set_options(zmq, kind->options, OPTIONS_MAX);
 	}
-	if (r == 0 && zmq_setsockopt(zmq, ZMQ_MAXMSGSIZE, &kind->frame_bytes_max, sizeof(kind->frame_bytes_max)) < 0) {
+	if (r == 0 && zmq_setsockopt(zmq, ZMQ_MAXMSGSIZE, &kind->frame_bytes_max,
+				     sizeof(kind->frame_bytes_max)) < 0) {
 		r = -errno;
 	}
 	return r;
@@ -216,7 +225,7 @@ static int attach(void *zmq, const struct kind *kind, const char *address)
 
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
-	(void)status; /* an error would be ZeroMQ's descriptor gone bad: the next call on the socket tells */
+	(void)status; /* if the descriptor has gone bad, the next call on the socket tells */
 	(void)events;
 	bus_touch(poll->data);
 }
@@ -248,7 +257,8 @@ static int adopt(struct bus_socket *socket, struct bus *bus, void *zmq)
 	socket->zmq = zmq;
 	socket->poll.data = socket;
 	bus->refs++;
-	(void)uv_poll_start(&socket->poll, UV_READABLE, on_poll); /* fails for closed handles alone */
+	(void)uv_poll_start(&socket->poll, UV_READABLE,
+			    on_poll); /* fails for closed handles alone */
 	bus_touch(socket);
 	return 0;
 }
@@ -256,9 +266,9 @@ static int adopt(struct bus_socket *socket, struct bus *bus, void *zmq)
 #define MONITOR_EVENTS (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED)
 
 /*
- * libzmq's own thread tells events by a send that waits: into a PAIR that is full, or that nobody reads any
- * more, it would wait for ever, and all sockets with it. So the PAIR has no high-water mark, and is closed
- * only after the watched socket has let go of its end.
+ * libzmq's own thread tells events by a send that waits: into a PAIR that is full, or that nobody
+ * reads any more, it would wait for ever, and all sockets with it. So the PAIR has no high-water
+ * mark, and is closed only after the watched socket has let go of its end.
  */
 static void stop_monitor(void *zmq)
 {
@@ -273,7 +283,8 @@ static int monitor_new(struct bus *bus, void *zmq, void **ret_pair)
 	void *pair;
 	int r;
 
-	(void)snprintf(address, sizeof(address), INPROC_SCHEME "monitor-%" PRIu64, ++bus->last_monitor);
+	(void)snprintf(address, sizeof(address), INPROC_SCHEME "monitor-%" PRIu64,
+		       ++bus->last_monitor);
 	if (zmq_socket_monitor(zmq, address, MONITOR_EVENTS) < 0) {
 		return -errno;
 	}
@@ -297,7 +308,8 @@ static int monitor_new(struct bus *bus, void *zmq, void **ret_pair)
 static void disown(struct bus_socket *socket)
 {
 	bus_untouch(socket);
-	uv_close((uv_handle_t *)&socket->poll, on_poll_closed); /* takes the descriptor off at once */
+	uv_close((uv_handle_t *)&socket->poll,
+		 on_poll_closed); /* takes the descriptor off at once */
 	(void)zmq_close(socket->zmq);
 	socket->zmq = NULL;
 }
@@ -344,8 +356,8 @@ static int start(struct bus_socket *socket, struct bus_socket *monitor, struct b
 	return r;
 }
 
-int bus_socket_open(struct bus_socket *socket, struct bus_socket *monitor, struct bus *bus, int type,
-		    const char *address)
+int bus_socket_open(struct bus_socket *socket, struct bus_socket *monitor, struct bus *bus,
+		    int type, const char *address)
 {
 	const struct kind *kind = find_kind(type);
 	void *zmq;
@@ -416,7 +428,10 @@ static void free_bytes(void *data, void *hint)
 	free(data); /* on libzmq's thread */
 }
 
-/* Large frames go without a copy; for small ones a copy is cheaper than growing a new buffer each time. */
+/*
+ * Large frames go without a copy; for small ones a copy is cheaper than growing a new buffer each
+ * time.
+ */
 static int hand_over(struct proto_buffer *bytes, zmq_msg_t *ret_frame)
 {
 	size_t size;
@@ -429,7 +444,8 @@ static int hand_over(struct proto_buffer *bytes, zmq_msg_t *ret_frame)
 	return 0;
 }
 
-int bus_frame_encode(struct bus *bus, zmq_msg_t *ret_frame, const struct proto_header *header, const void *body)
+int bus_frame_encode(struct bus *bus, zmq_msg_t *ret_frame, const struct proto_header *header,
+		     const void *body)
 {
 	struct proto_buffer *bytes = &bus->scratch;
 	int r;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* The heap of deadlines.h. Every node knows its place, so that a call that is answered leaves at once. */
+/*
+ * The heap of deadlines.h. Every node knows its place, so that a call that is answered leaves at
+ * once.
+ */
 
 #include "services/deadlines.h"
 
@@ -39,7 +42,8 @@ static void sift_down(struct deadlines *deadlines, struct deadline *deadline)
 	while (2 * place <= deadlines->count) {
 		size_t child = 2 * place;
 
-		if (child < deadlines->count && deadlines->heap[child + 1]->due_ms < deadlines->heap[child]->due_ms) {
+		if (child < deadlines->count &&
+		    deadlines->heap[child + 1]->due_ms < deadlines->heap[child]->due_ms) {
 			child++;
 		}
 		if (deadlines->heap[child]->due_ms >= deadline->due_ms) {

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Things that fall due: a binary heap whose nodes live inside what they belong to. Setting, moving and
- * removing cost O(log n), so that 65536 outstanding calls with any mix of timeouts stay cheap. Pure:
- * the caller brings the clock.
+ * Things that fall due: a binary heap whose nodes live inside what they belong to. Setting, moving
+ * and removing cost O(log n), so that 65536 outstanding calls with any mix of timeouts stay cheap.
+ * Pure: the caller brings the clock.
  */
 
 #include <stddef.h>

@@ -8,15 +8,17 @@
  *      │                      │ membership_leave()
  *      └──────────────────────┴─────────────────▶ LEAVING
  *
- * Lease. An answer proves that the registry heard us at some moment after we asked. So the lease counts
- * from the moment of asking, on our monotonic clock, and is shorter than what the registry grants by
- * LEASE_MARGIN of it, which covers clocks that run at different speeds and the time that it takes to stop.
+ * Lease. An answer proves that the registry heard us at some moment after we asked. So the lease
+ * counts from the moment of asking, on our monotonic clock, and is shorter than what the registry
+ * grants by LEASE_MARGIN of it, which covers clocks that run at different speeds and the time that
+ * it takes to stop.
  *
- * Slot map. The feed and the answers come on two connections, in any order against each other. Changes
- * are applied when they fit; the whole map is asked for when they do not, when a connection was made
- * anew, and when a heartbeat's answer names a later version. A whole map older than ours is an answer
- * that was overtaken, and is left alone, unless the registry itself went back (restored from a backup):
- * that shows as a welcome, or as two heartbeats in a row with an older version.
+ * Slot map. The feed and the answers come on two connections, in any order against each other.
+ * Changes are applied when they fit; the whole map is asked for when they do not, when a connection
+ * was made anew, and when a heartbeat's answer names a later version. A whole map older than ours
+ * is an answer that was overtaken, and is left alone, unless the registry itself went back
+ * (restored from a backup): that shows as a welcome, or as two heartbeats in a row with an older
+ * version.
  */
 
 #include "services/membership.h"
@@ -176,16 +178,19 @@ static void on_slots(void *context, int result, const struct proto_message *answ
 
 static void ask_slots(struct membership *membership)
 {
-	static const struct bus_call_options options = {.timeout_ms = SLOTS_TIMEOUT_MS, .retry_ms = SLOTS_RETRY_MS};
+	static const struct bus_call_options options = {.timeout_ms = SLOTS_TIMEOUT_MS,
+							.retry_ms = SLOTS_RETRY_MS};
 
 	if (membership->slots_call) {
 		membership->ask_slots_again = true;
 		return;
 	}
-	bus_call(membership->registry, PROTO_SLOTS_GET, NULL, &options, on_slots, membership, &membership->slots_call);
+	bus_call(membership->registry, PROTO_SLOTS_GET, NULL, &options, on_slots, membership,
+		 &membership->slots_call);
 }
 
-static void on_slots_changed(struct membership *membership, const struct proto_slots_changed *change)
+static void on_slots_changed(struct membership *membership,
+			     const struct proto_slots_changed *change)
 {
 	uint64_t version = slot_map_version(membership->slots);
 
@@ -221,7 +226,8 @@ static void tell_assignment(struct membership *membership, uint64_t version)
 	}
 }
 
-static void on_feed(void *context, const struct proto_id *topic, const struct proto_message *message)
+static void on_feed(void *context, const struct proto_id *topic,
+		    const struct proto_message *message)
 {
 	struct membership *membership = context;
 	const struct membership_events *events = &membership->events;
@@ -232,18 +238,22 @@ static void on_feed(void *context, const struct proto_id *topic, const struct pr
 		on_slots_changed(membership, PROTO_BODY(message, slots_changed));
 		break;
 	case PROTO_ASSIGNMENT_CHANGED:
-		if (PROTO_BODY(message, assignment_changed)->version != membership->assignment_version) {
-			tell_assignment(membership, PROTO_BODY(message, assignment_changed)->version);
+		if (PROTO_BODY(message, assignment_changed)->version !=
+		    membership->assignment_version) {
+			tell_assignment(membership,
+					PROTO_BODY(message, assignment_changed)->version);
 		}
 		break;
 	case PROTO_NODE_CHANGED:
 		if (events->node_changed) {
-			events->node_changed(membership->context, PROTO_BODY(message, node_changed));
+			events->node_changed(membership->context,
+					     PROTO_BODY(message, node_changed));
 		}
 		break;
 	case PROTO_SESSION_REVOKED:
 		if (events->session_revoked) {
-			events->session_revoked(membership->context, PROTO_BODY(message, session_revoked));
+			events->session_revoked(membership->context,
+						PROTO_BODY(message, session_revoked));
 		}
 		break;
 	default:
@@ -268,13 +278,15 @@ static void follow(struct membership *membership, struct proto_span address)
 	membership->feed = NULL;
 	memcpy(membership->feed_address, address.data, address.size);
 	membership->feed_address[address.size] = '\0';
-	r = bus_feed_new(membership->bus, membership->feed_address, on_feed, membership, &membership->feed);
+	r = bus_feed_new(membership->bus, membership->feed_address, on_feed, membership,
+			 &membership->feed);
 	if (r == 0) {
 		bus_feed_on_up(membership->feed, on_feed_up, membership);
 		r = bus_feed_subscribe(membership->feed, NULL);
 	}
 	if (r < 0) {
-		log_error("membership.feed_failed", LOG_TEXT("address", membership->feed_address), LOG_ERRNO(r));
+		log_error("membership.feed_failed", LOG_TEXT("address", membership->feed_address),
+			  LOG_ERRNO(r));
 	}
 }
 
@@ -289,7 +301,8 @@ static void on_lease_timer(uv_timer_t *timer)
 		return;
 	}
 	membership->lease_end_ms = 0;
-	log_warn("membership.lease_lost", LOG_TEXT("registry", bus_link_address(membership->registry)));
+	log_warn("membership.lease_lost",
+		 LOG_TEXT("registry", bus_link_address(membership->registry)));
 	if (membership->events.lease_lost) {
 		membership->events.lease_lost(membership->context);
 	}
@@ -301,8 +314,9 @@ static void renew_lease(struct membership *membership)
 	uint64_t now_ms = clock_monotonic_ms();
 
 	membership->lease_end_ms = membership->asked_ms + dead_ms - LEASE_MARGIN(dead_ms);
-	(void)uv_timer_start(&membership->lease_timer, on_lease_timer,
-			     membership->lease_end_ms > now_ms ? membership->lease_end_ms - now_ms : 0, 0);
+	(void)uv_timer_start(
+		&membership->lease_timer, on_lease_timer,
+		membership->lease_end_ms > now_ms ? membership->lease_end_ms - now_ms : 0, 0);
 }
 
 bool membership_has_lease(const struct membership *membership)
@@ -361,13 +375,15 @@ static void on_beaten(void *context, int result, const struct proto_message *ans
 
 	membership->call = NULL;
 	if (result == PROTO_E_UNKNOWN_NODE) {
-		log_info("membership.unknown", LOG_TEXT("registry", bus_link_address(membership->registry)));
+		log_info("membership.unknown",
+			 LOG_TEXT("registry", bus_link_address(membership->registry)));
 		membership->phase = MEMBERSHIP_GREETING;
 		greet(membership);
 		return;
 	}
 	if (result != 0) {
-		log_warn("membership.beat_failed", LOG_TEXT("error", proto_error_info((enum proto_code)result)->code));
+		log_warn("membership.beat_failed",
+			 LOG_TEXT("error", proto_error_info((enum proto_code)result)->code));
 		return;
 	}
 	beaten = PROTO_BODY(answer, node_beaten);
@@ -385,7 +401,8 @@ static void send_beat(struct membership *membership, uint64_t timeout_ms, bus_an
 
 	fill_beat(membership, &beat);
 	membership->asked_ms = clock_monotonic_ms();
-	bus_call(membership->registry, PROTO_NODE_BEAT, &beat, &options, on_answer, membership, &membership->call);
+	bus_call(membership->registry, PROTO_NODE_BEAT, &beat, &options, on_answer, membership,
+		 &membership->call);
 }
 
 /* One at a time: the answer to an old one would renew the lease from its own, older moment only. */
@@ -429,11 +446,13 @@ static void on_welcome(void *context, int result, const struct proto_message *an
 		result = PROTO_E_INTERNAL;
 	}
 	if (result != 0) {
-		log_warn("membership.hello_failed", LOG_TEXT("error", proto_error_info((enum proto_code)result)->code));
+		log_warn("membership.hello_failed",
+			 LOG_TEXT("error", proto_error_info((enum proto_code)result)->code));
 		wait_ms(membership, HELLO_AGAIN_MS);
 		return;
 	}
-	log_info("membership.welcome", LOG_TEXT("registry", bus_link_address(membership->registry)));
+	log_info("membership.welcome",
+		 LOG_TEXT("registry", bus_link_address(membership->registry)));
 	membership->phase = MEMBERSHIP_MEMBER;
 	membership->believe_older = true;
 	renew_lease(membership);
@@ -453,8 +472,8 @@ static void greet(struct membership *membership)
 	static const struct bus_call_options options = {.timeout_ms = HELLO_TIMEOUT_MS};
 
 	membership->asked_ms = clock_monotonic_ms();
-	bus_call(membership->registry, PROTO_NODE_HELLO, &membership->hello, &options, on_welcome, membership,
-		 &membership->call);
+	bus_call(membership->registry, PROTO_NODE_HELLO, &membership->hello, &options, on_welcome,
+		 membership, &membership->call);
 }
 
 static void on_beat_timer(uv_timer_t *timer)
@@ -487,7 +506,9 @@ static void on_left(void *context, int result, const struct proto_message *answe
 
 	(void)answer;
 	membership->call = NULL;
-	log_info("membership.left", LOG_TEXT("code", result == 0 ? "ok" : proto_error_info((enum proto_code)result)->code));
+	log_info("membership.left",
+		 LOG_TEXT("code",
+			  result == 0 ? "ok" : proto_error_info((enum proto_code)result)->code));
 	if (membership->on_left) {
 		membership->on_left(membership->on_left_context);
 	}
@@ -540,7 +561,8 @@ static void init_timers(struct membership *membership, uv_loop_t *loop)
 }
 
 int membership_new(struct bus *bus, uv_loop_t *loop, const struct membership_options *options,
-		   const struct membership_events *events, void *context, struct membership **ret_membership)
+		   const struct membership_events *events, void *context,
+		   struct membership **ret_membership)
 {
 	struct membership *membership = calloc(1, sizeof(*membership));
 	int r;

@@ -2,14 +2,14 @@
 #pragma once
 
 /*
- * A node's tie to the registry: hello, heartbeats, and a copy of what the registry publishes. Used by
- * every service but the registry itself.
+ * A node's tie to the registry: hello, heartbeats, and a copy of what the registry publishes. Used
+ * by every service but the registry itself.
  *
  *   start ── hello ──▶ welcome ── beat, beat, … ──▶ (unknown_node, or registry restarted) ──▶ hello
  *
- * It keeps the slot map up to date (publication first, then the whole, then changes in order; a version
- * in the heartbeat's answer that is ahead of ours makes it ask again), and tells the daemon what else
- * changed. While the registry is away the copy stays in use.
+ * It keeps the slot map up to date (publication first, then the whole, then changes in order; a
+ * version in the heartbeat's answer that is ahead of ours makes it ask again), and tells the daemon
+ * what else changed. While the registry is away the copy stays in use.
  */
 
 #include "proto/proto.h"
@@ -25,14 +25,16 @@ struct membership_options {
 
 /* Each may be NULL. Called from the loop. They may begin to leave, but not free the membership. */
 struct membership_events {
-	void (*welcomed)(void *context, const struct proto_node_welcome *welcome); /* again after each hello */
+	void (*welcomed)(void *context,
+			 const struct proto_node_welcome *welcome); /* again after each hello */
 	void (*slots_changed)(void *context); /* the slot map is another one now */
 	void (*assignment_changed)(void *context); /* also after each welcome */
 	void (*node_changed)(void *context, const struct proto_node_changed *change);
 	void (*session_revoked)(void *context, const struct proto_session_revoked *revoked);
 	/*
-	 * No heartbeat was answered for dead_ms less a quarter, counted from when the last answered one was
-	 * sent: others may take our slots soon. Told once; the next answer renews the lease.
+	 * No heartbeat was answered for dead_ms less a quarter, counted from when the last answered
+	 * one was sent: others may take our slots soon. Told once; the next answer renews the
+	 * lease.
 	 */
 	void (*lease_lost)(void *context);
 	/* Fill slots, rooms, connections; the rest is filled in here. */
@@ -40,8 +42,12 @@ struct membership_events {
 };
 
 int membership_new(struct bus *bus, uv_loop_t *loop, const struct membership_options *options,
-		   const struct membership_events *events, void *context, struct membership **ret_membership);
-/* Tell the registry that the node leaves in order; `on_left` follows, or a second later at the latest. */
+		   const struct membership_events *events, void *context,
+		   struct membership **ret_membership);
+/*
+ * Tell the registry that the node leaves in order; `on_left` follows, or a second later at the
+ * latest.
+ */
 void membership_leave(struct membership *membership, void (*on_left)(void *context), void *context);
 void membership_free(struct membership *membership);
 

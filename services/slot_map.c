@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * The slot map: an array of 4096 pointers to owners. Owners are few, and never freed before the map, so
- * that links may be hung on them. A change first finds all its owners, which may fail, and then writes,
- * which cannot.
+ * The slot map: an array of 4096 pointers to owners. Owners are few, and never freed before the
+ * map, so that links may be hung on them. A change first finds all its owners, which may fail, and
+ * then writes, which cannot.
  */
 
 #include "services/slot_map.h"
@@ -42,7 +42,8 @@ void slot_map_free(struct slot_map *map)
 	if (!map) {
 		return;
 	}
-	LL_FOREACH_SAFE (map->owners, known, next) {
+	LL_FOREACH_SAFE(map->owners, known, next)
+	{
 		free(known);
 	}
 	free(map);
@@ -58,12 +59,14 @@ struct slot_owner *slot_map_owner(const struct slot_map *map, unsigned int slot)
 	return slot < PROTO_SLOTS ? map->slots[slot] : NULL;
 }
 
-void slot_map_each_owner(const struct slot_map *map, void (*visit)(void *context, struct slot_owner *owner), void *context)
+void slot_map_each_owner(const struct slot_map *map,
+			 void (*visit)(void *context, struct slot_owner *owner), void *context)
 {
 	struct known_owner *known;
 	struct known_owner *next;
 
-	LL_FOREACH_SAFE (map->owners, known, next) {
+	LL_FOREACH_SAFE(map->owners, known, next)
+	{
 		visit(context, &known->owner);
 	}
 }
@@ -90,7 +93,8 @@ static struct slot_owner *owner_get(struct slot_map *map, const struct proto_slo
 {
 	struct known_owner *known;
 
-	LL_FOREACH (map->owners, known) {
+	LL_FOREACH(map->owners, known)
+	{
 		if (is_owner(&known->owner, node)) {
 			break;
 		}
@@ -132,8 +136,8 @@ static void set_owner(struct slot_map *map, size_t slot, struct slot_owner *owne
 	}
 }
 
-static void write_runs(struct slot_map *map, const struct proto_list_slot_run *runs, struct slot_owner *const *owners,
-		       size_t owner_count)
+static void write_runs(struct slot_map *map, const struct proto_list_slot_run *runs,
+		       struct slot_owner *const *owners, size_t owner_count)
 {
 	for (size_t i = 0; i < runs->count; i++) {
 		const struct proto_slot_run *run = &runs->items[i];

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * What the bus costs: calls over ipc with one and with a thousand outstanding, and publications to one
- * subscriber. The server, or the publisher, runs in a process of its own. Prints one line a workload.
+ * What the bus costs: calls over ipc with one and with a thousand outstanding, and publications to
+ * one subscriber. The server, or the publisher, runs in a process of its own. Prints one line a
+ * workload.
  *
  *   usage: bus_bench
  */
@@ -52,7 +53,8 @@ static void report(const char *what, size_t count, uint64_t started_ns)
 {
 	double seconds = (double)(uv_hrtime() - started_ns) / 1e9;
 
-	(void)printf("%-28s %9.0f/s %8.2f us each\n", what, (double)count / seconds, seconds * 1e6 / (double)count);
+	(void)printf("%-28s %9.0f/s %8.2f us each\n", what, (double)count / seconds,
+		     seconds * 1e6 / (double)count);
 	(void)fflush(stdout);
 }
 
@@ -73,7 +75,8 @@ static void on_ask(void *context, struct bus_request *request, const struct prot
 {
 	char text[TEXT_BYTES];
 	struct proto_id room = {{1}};
-	struct proto_typing body = {.room = room, .user = {{2}}, .name = {text, PROTO_NAME_BYTES_MAX}, .active = true};
+	struct proto_typing body = {
+		.room = room, .user = {{2}}, .name = {text, PROTO_NAME_BYTES_MAX}, .active = true};
 
 	(void)context;
 	(void)message;
@@ -128,7 +131,8 @@ static void on_answer(void *context, int result, const struct proto_message *ans
 static void call_one(void)
 {
 	static const struct bus_call_options options = {.timeout_ms = 60000};
-	struct proto_node_beat beat = {.node = PROTO_SPAN("node"), .incarnation = {{1}}, .rooms = made};
+	struct proto_node_beat beat = {
+		.node = PROTO_SPAN("node"), .incarnation = {{1}}, .rooms = made};
 
 	made++;
 	bus_call(bench_link, PROTO_NODE_BEAT, &beat, &options, on_answer, NULL, NULL);
@@ -156,7 +160,8 @@ static size_t windows; /* seen to their end */
 static size_t asked;
 static size_t answered;
 
-static void on_message(void *context, const struct proto_id *topic, const struct proto_message *message)
+static void on_message(void *context, const struct proto_id *topic,
+		       const struct proto_message *message)
 {
 	(void)context;
 	(void)topic;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #pragma once
 
-/* A loop with a bus for tests. Tests wait for what should happen, under a watchdog, and never sleep. */
+/*
+ * A loop with a bus for tests. Tests wait for what should happen, under a watchdog, and never
+ * sleep.
+ */
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -33,12 +36,14 @@ static inline void fixture_init(struct fixture *fixture)
 {
 	cr_assert_eq(uv_loop_init(&fixture->loop), 0);
 	cr_assert_eq(uv_timer_init(&fixture->loop, &fixture->watchdog), 0);
-	cr_assert_eq(uv_timer_start(&fixture->watchdog, fixture_expired, FIXTURE_WATCHDOG_MS, 0), 0);
+	cr_assert_eq(uv_timer_start(&fixture->watchdog, fixture_expired, FIXTURE_WATCHDOG_MS, 0),
+		     0);
 	cr_assert_eq(metrics_new(&fixture->metrics), 0);
 	cr_assert_eq(bus_new(&fixture->loop, fixture->metrics, &fixture->bus), 0);
 	strcpy(fixture->directory, "/tmp/bus-test-XXXXXX");
 	cr_assert_not_null(mkdtemp(fixture->directory));
-	(void)snprintf(fixture->address, sizeof(fixture->address), "ipc://%s/server", fixture->directory);
+	(void)snprintf(fixture->address, sizeof(fixture->address), "ipc://%s/server",
+		       fixture->directory);
 	(void)snprintf(fixture->feed, sizeof(fixture->feed), "ipc://%s/feed", fixture->directory);
 }
 

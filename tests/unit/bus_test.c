@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * The bus over real sockets, server and client on one loop. Where a test needs a peer that breaks the rules,
- * or one that does not read, it takes a raw ZeroMQ socket of another context.
+ * The bus over real sockets, server and client on one loop. Where a test needs a peer that breaks
+ * the rules, or one that does not read, it takes a raw ZeroMQ socket of another context.
  */
 
 #include <errno.h>
@@ -36,7 +36,8 @@ static void on_beat(void *context, struct bus_request *request, const struct pro
 }
 
 /* Keeps the request. */
-static void on_slots_get(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_slots_get(void *context, struct bus_request *request,
+			 const struct proto_message *message)
 {
 	struct store *store = context;
 
@@ -50,7 +51,8 @@ static void on_slots_get(void *context, struct bus_request *request, const struc
 }
 
 /* Refuses. */
-static void on_account_read(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_account_read(void *context, struct bus_request *request,
+			    const struct proto_message *message)
 {
 	struct store *store = context;
 
@@ -71,7 +73,8 @@ static struct bus_server *serve(struct fixture *fixture, struct store *store)
 {
 	struct bus_server *server = NULL;
 
-	cr_assert_eq(bus_server_new(fixture->bus, fixture->address, routes, ROUTES, store, &server), 0);
+	cr_assert_eq(bus_server_new(fixture->bus, fixture->address, routes, ROUTES, store, &server),
+		     0);
 	return server;
 }
 
@@ -113,15 +116,16 @@ static void on_answer(void *context, int result, const struct proto_message *ans
 	}
 }
 
-static void call(struct bus_link *link, enum proto_type type, const void *body, struct bus_call_options options,
-		 struct outcome *outcome)
+static void call(struct bus_link *link, enum proto_type type, const void *body,
+		 struct bus_call_options options, struct outcome *outcome)
 {
 	outcome->within = true;
 	bus_call(link, type, body, &options, on_answer, outcome, NULL);
 	outcome->within = false;
 }
 
-static void call_beat(struct bus_link *link, uint64_t number, struct bus_call_options options, struct outcome *outcome)
+static void call_beat(struct bus_link *link, uint64_t number, struct bus_call_options options,
+		      struct outcome *outcome)
 {
 	struct proto_node_beat beat = {
 		.node = PROTO_SPAN("n"),
@@ -132,7 +136,8 @@ static void call_beat(struct bus_link *link, uint64_t number, struct bus_call_op
 	call(link, PROTO_NODE_BEAT, &beat, options, outcome);
 }
 
-static void call_slots(struct bus_link *link, struct bus_call_options options, struct outcome *outcome)
+static void call_slots(struct bus_link *link, struct bus_call_options options,
+		       struct outcome *outcome)
 {
 	call(link, PROTO_SLOTS_GET, NULL, options, outcome);
 }
@@ -179,8 +184,11 @@ Test(bus, request_and_reply)
 	cr_assert_eq(outcome.result, 0);
 	cr_assert_eq(outcome.number, 42);
 	cr_assert(bus_link_is_up(link));
-	cr_assert_eq(series(&fixture, "districhat_bus_requests_total{type=\"node_beat\",code=\"ok\"}"), 1);
-	cr_assert_eq(series(&fixture, "districhat_bus_calls_total{type=\"node_beat\",code=\"ok\"}"), 1);
+	cr_assert_eq(
+		series(&fixture, "districhat_bus_requests_total{type=\"node_beat\",code=\"ok\"}"),
+		1);
+	cr_assert_eq(series(&fixture, "districhat_bus_calls_total{type=\"node_beat\",code=\"ok\"}"),
+		     1);
 	cr_assert_eq(series(&fixture, "districhat_bus_calls_open"), 0);
 	cr_assert_eq(series(&fixture, "districhat_bus_requests_open"), 0);
 	fixture_deinit(&fixture);
@@ -188,7 +196,8 @@ Test(bus, request_and_reply)
 
 Test(bus, works_over_tcp_and_inproc)
 {
-	static const char *const addresses[] = {"tcp://127.0.0.1:*", "tcp://[::1]:*", "inproc://here", "ipc://*"};
+	static const char *const addresses[] = {"tcp://127.0.0.1:*", "tcp://[::1]:*",
+						"inproc://here", "ipc://*"};
 	struct fixture fixture;
 
 	fixture_init(&fixture);
@@ -251,7 +260,8 @@ Test(bus, errors_arrive_with_their_code)
 	struct outcome pinged = {0};
 	struct outcome wrong = {0};
 	struct proto_account_read read = {.user = {{1}}};
-	struct proto_node_beat too_long = {.node = {(char[PROTO_NAME_BYTES_MAX + 1]){0}, PROTO_NAME_BYTES_MAX + 1}};
+	struct proto_node_beat too_long = {
+		.node = {(char[PROTO_NAME_BYTES_MAX + 1]){0}, PROTO_NAME_BYTES_MAX + 1}};
 	struct bus_link *link;
 
 	fixture_init(&fixture);
@@ -270,7 +280,10 @@ Test(bus, errors_arrive_with_their_code)
 	cr_assert_eq(nowhere.result, PROTO_E_NOT_HERE);
 	cr_assert_eq(pinged.result, 0);
 	cr_assert_eq(wrong.result, PROTO_E_INTERNAL);
-	cr_assert_eq(series(&fixture, "districhat_bus_requests_total{type=\"account_read\",code=\"not_found\"}"), 1);
+	cr_assert_eq(
+		series(&fixture,
+		       "districhat_bus_requests_total{type=\"account_read\",code=\"not_found\"}"),
+		1);
 	fixture_deinit(&fixture);
 }
 
@@ -296,7 +309,8 @@ Test(bus, unanswered_calls_time_out)
 	call_beat(link, 1, DEFAULTS, &outcome);
 	fixture_wait(&fixture, &outcome.done, 2);
 	cr_assert_eq(outcome.result, 0);
-	cr_assert_eq(series(&fixture, "districhat_bus_dropped_total{reason=\"unknown_answer\"}"), 1);
+	cr_assert_eq(series(&fixture, "districhat_bus_dropped_total{reason=\"unknown_answer\"}"),
+		     1);
 	fixture_deinit(&fixture);
 }
 
@@ -356,7 +370,8 @@ Test(bus, retries_reach_a_server_that_restarts)
 	fixture_init(&fixture);
 	server = serve(&fixture, &store);
 	link = connect_link(&fixture);
-	call_slots(link, (struct bus_call_options){.timeout_ms = 30000, .retry_ms = 20000}, &retried);
+	call_slots(link, (struct bus_call_options){.timeout_ms = 30000, .retry_ms = 20000},
+		   &retried);
 	call_slots(link, (struct bus_call_options){.timeout_ms = 30000}, &once);
 	fixture_wait(&fixture, &store.kept_count, 2);
 	peer = bus_request_peer(store.kept[0]);
@@ -366,7 +381,8 @@ Test(bus, retries_reach_a_server_that_restarts)
 	bus_ok(store.kept[0]); /* the server is gone: dropped */
 	bus_ok(store.kept[1]);
 	(void)serve(&fixture, &store);
-	fixture_wait(&fixture, &store.kept_count, 3); /* again by itself, as soon as the link is up */
+	fixture_wait(&fixture, &store.kept_count,
+		     3); /* again by itself, as soon as the link is up */
 	cr_assert_neq(bus_request_peer(store.kept[2]), peer);
 	bus_reply(store.kept[2], PROTO_SLOT_MAP, &map);
 	fixture_wait(&fixture, &retried.done, 1);
@@ -387,7 +403,8 @@ Test(bus, retries_go_out_while_no_answer_comes)
 	link = connect_link(&fixture);
 	call_slots(link, (struct bus_call_options){.timeout_ms = 10000, .retry_ms = 20}, &outcome);
 	fixture_wait(&fixture, &store.kept_count, 3);
-	cr_assert_leq(bus_request_time_left_ms(store.kept[2]), bus_request_time_left_ms(store.kept[0]) + 1);
+	cr_assert_leq(bus_request_time_left_ms(store.kept[2]),
+		      bus_request_time_left_ms(store.kept[0]) + 1);
 	for (size_t i = 0; i < store.kept_count; i++) {
 		bus_reply(store.kept[i], PROTO_SLOT_MAP, &map);
 	}
@@ -432,7 +449,8 @@ Test(bus, a_full_link_is_busy)
 	fixture_init(&fixture);
 	link = connect_link(&fixture); /* to nobody */
 	for (size_t i = 0; i < BUS_CALLS_MAX; i++) {
-		call_beat(link, i, (struct bus_call_options){.timeout_ms = 100 + i % 400}, &outcome);
+		call_beat(link, i, (struct bus_call_options){.timeout_ms = 100 + i % 400},
+			  &outcome);
 	}
 	call_beat(link, 1, DEFAULTS, &refused);
 	fixture_wait(&fixture, &refused.done, 1);
@@ -494,7 +512,8 @@ static void free_link(void *context, int result, const struct proto_message *ans
 	suicide->done++;
 }
 
-static void free_server(void *context, struct bus_request *request, const struct proto_message *message)
+static void free_server(void *context, struct bus_request *request,
+			const struct proto_message *message)
 {
 	struct suicide *suicide = context;
 
@@ -504,7 +523,8 @@ static void free_server(void *context, struct bus_request *request, const struct
 	suicide->done++;
 }
 
-static void free_feed(void *context, const struct proto_id *topic, const struct proto_message *message)
+static void free_feed(void *context, const struct proto_id *topic,
+		      const struct proto_message *message)
 {
 	struct suicide *suicide = context;
 
@@ -535,15 +555,20 @@ Test(bus, callbacks_may_free_what_called_them)
 	fixture_wait(&fixture, &by_link.done, 5);
 	bus_server_free(server);
 
-	cr_assert_eq(bus_server_new(fixture.bus, "tcp://127.0.0.1:*", deadly, 1, &by_server, &by_server.server), 0);
-	cr_assert_eq(bus_link_new(fixture.bus, bus_server_address(by_server.server), &by_server.link), 0);
+	cr_assert_eq(bus_server_new(fixture.bus, "tcp://127.0.0.1:*", deadly, 1, &by_server,
+				    &by_server.server),
+		     0);
+	cr_assert_eq(
+		bus_link_new(fixture.bus, bus_server_address(by_server.server), &by_server.link),
+		0);
 	call_slots(by_server.link, DEFAULTS, &by_server.last);
 	fixture_wait(&fixture, &by_server.done, 1);
 	fixture_wait(&fixture, &by_server.last.done, 1);
 	cr_assert_eq(by_server.last.result, PROTO_E_UNAVAILABLE);
 
 	cr_assert_eq(bus_publisher_new(fixture.bus, fixture.feed, &publisher), 0);
-	cr_assert_eq(bus_feed_new(fixture.bus, fixture.feed, free_feed, &by_feed, &by_feed.feed), 0);
+	cr_assert_eq(bus_feed_new(fixture.bus, fixture.feed, free_feed, &by_feed, &by_feed.feed),
+		     0);
 	cr_assert_eq(bus_feed_subscribe(by_feed.feed, NULL), 0);
 	while (by_feed.done == 0) {
 		bus_publish(publisher, NULL, PROTO_ASSIGNMENT_CHANGED, &body);
@@ -563,7 +588,8 @@ struct reader {
 	size_t ups;
 };
 
-static void on_message(void *context, const struct proto_id *topic, const struct proto_message *message)
+static void on_message(void *context, const struct proto_id *topic,
+		       const struct proto_message *message)
 {
 	struct reader *reader = context;
 	uint64_t version = PROTO_BODY(message, assignment_changed)->version;
@@ -626,7 +652,8 @@ static void check_subscriptions(uint8_t first_byte)
 
 	bus_feed_unsubscribe(feed, &a); /* one of two */
 	cr_assert_eq(bus_feed_subscribe(feed, &c), 0);
-	settle(&fixture, publisher, &reader, &c); /* whatever the first told the publisher has arrived */
+	settle(&fixture, publisher, &reader,
+	       &c); /* whatever the first told the publisher has arrived */
 	publish(publisher, &a, 1);
 	fixture_wait(&fixture, &reader.count, 2);
 	bus_feed_unsubscribe(feed, &a);
@@ -641,7 +668,8 @@ static void check_subscriptions(uint8_t first_byte)
 
 Test(bus, feeds_get_what_they_subscribed_to)
 {
-	static const uint8_t rows[] = {0, 1, 7, 0xff}; /* 0 and 1 are what subscription frames begin with */
+	static const uint8_t rows[] = {0, 1, 7,
+				       0xff}; /* 0 and 1 are what subscription frames begin with */
 
 	for (size_t i = 0; i < sizeof(rows); i++) {
 		check_subscriptions(rows[i]);
@@ -702,7 +730,8 @@ static void on_flood_answer(void *context, int result, const struct proto_messag
 static void flood_call(struct flood *flood)
 {
 	static const struct bus_call_options options = {.timeout_ms = 50000};
-	struct proto_node_beat beat = {.node = PROTO_SPAN("n"), .incarnation = {{1}}, .rooms = flood->made};
+	struct proto_node_beat beat = {
+		.node = PROTO_SPAN("n"), .incarnation = {{1}}, .rooms = flood->made};
 
 	flood->made++;
 	bus_call(flood->link, PROTO_NODE_BEAT, &beat, &options, on_flood_answer, flood, NULL);
@@ -782,7 +811,8 @@ static void raw_deinit(struct raw *raw)
 }
 
 /* Receives and decodes one answer while the loop turns. */
-static enum proto_code raw_answer(struct fixture *fixture, struct raw *raw, struct proto_header *ret_header)
+static enum proto_code raw_answer(struct fixture *fixture, struct raw *raw,
+				  struct proto_header *ret_header)
 {
 	struct proto_message message = PROTO_MESSAGE_INIT;
 	char bytes[2048];
@@ -839,7 +869,8 @@ Test(bus, garbage_is_answered)
 	}
 	for (size_t parts = 2; parts <= 5; parts++) {
 		for (size_t i = 0; i < parts; i++) {
-			cr_assert_geq(zmq_send(raw.socket, "x", 1, i + 1 < parts ? ZMQ_SNDMORE : 0), 0);
+			cr_assert_geq(zmq_send(raw.socket, "x", 1, i + 1 < parts ? ZMQ_SNDMORE : 0),
+				      0);
 		}
 		cr_assert_eq(raw_answer(&fixture, &raw, &header), PROTO_E_MALFORMED);
 	}
@@ -871,7 +902,8 @@ Test(bus, honest_calls_go_on_in_a_storm_of_garbage)
 			for (size_t k = 0; k < size; k++) {
 				bytes[k] = (uint8_t)rand();
 			}
-			(void)zmq_send(raw.socket, bytes, size, ZMQ_DONTWAIT | (rand() % 3 == 0 ? ZMQ_SNDMORE : 0));
+			(void)zmq_send(raw.socket, bytes, size,
+				       ZMQ_DONTWAIT | (rand() % 3 == 0 ? ZMQ_SNDMORE : 0));
 		}
 		call_beat(link, round, DEFAULTS, &outcome); /* the storm never reads its answers */
 		fixture_wait(&fixture, &outcome.done, round + 1);
@@ -881,14 +913,14 @@ Test(bus, honest_calls_go_on_in_a_storm_of_garbage)
 	fixture_deinit(&fixture);
 }
 
-static void block_50_ms(void *context, struct bus_request *request, const struct proto_message *message)
+static void block_50_ms(void *context, struct bus_request *request,
+			const struct proto_message *message)
 {
 	struct store *store = context;
 	uint64_t end_ms = clock_monotonic_ms() + 50;
 
 	(void)message;
-	while (clock_monotonic_ms() < end_ms) {
-	}
+	while (clock_monotonic_ms() < end_ms) {}
 	store->received++;
 	bus_ok(request);
 }
@@ -906,7 +938,8 @@ Test(bus, requests_past_their_deadline_are_not_handled)
 	fixture_init(&fixture);
 	raw_init(&raw, ZMQ_DEALER, fixture.address);
 	for (header.request = 1; header.request <= 3; header.request++) {
-		raw_send(&raw, &header, NULL); /* wait for the connection, so that they arrive together */
+		raw_send(&raw, &header,
+			 NULL); /* wait for the connection, so that they arrive together */
 	}
 	cr_assert_eq(bus_server_new(fixture.bus, fixture.address, slow, 1, &store, &server), 0);
 	for (size_t i = 0; i < 3; i++) {
@@ -993,7 +1026,8 @@ Test(bus, a_peer_that_does_not_read_is_bounded)
 	fixture_wait(&fixture, &outcome.done, 1);
 	cr_assert_eq(outcome.result, 0); /* others are served */
 	raw_deinit(&raw);
-	while (series(&fixture, "districhat_bus_answers_held") > 0) { /* forgotten with the connection */
+	while (series(&fixture, "districhat_bus_answers_held") >
+	       0) { /* forgotten with the connection */
 		(void)uv_run(&fixture.loop, UV_RUN_ONCE);
 	}
 	fixture_deinit(&fixture);
@@ -1032,11 +1066,13 @@ Test(bus, addresses_that_need_keys_are_refused)
 		struct bus_publisher *publisher = NULL;
 		struct bus_feed *feed = NULL;
 
-		cr_assert_eq(bus_server_new(fixture.bus, rows[i].address, NULL, 0, NULL, &server), rows[i].result, "%s",
-			     rows[i].address);
+		cr_assert_eq(bus_server_new(fixture.bus, rows[i].address, NULL, 0, NULL, &server),
+			     rows[i].result, "%s", rows[i].address);
 		cr_assert_eq(bus_link_new(fixture.bus, rows[i].address, &link), rows[i].result);
-		cr_assert_eq(bus_publisher_new(fixture.bus, rows[i].address, &publisher), rows[i].result);
-		cr_assert_eq(bus_feed_new(fixture.bus, rows[i].address, on_message, NULL, &feed), rows[i].result);
+		cr_assert_eq(bus_publisher_new(fixture.bus, rows[i].address, &publisher),
+			     rows[i].result);
+		cr_assert_eq(bus_feed_new(fixture.bus, rows[i].address, on_message, NULL, &feed),
+			     rows[i].result);
 	}
 	fixture_deinit(&fixture);
 }
@@ -1057,9 +1093,11 @@ Test(bus, ipc_files_are_private_and_never_taken_from_others)
 	server = serve(&fixture, &store);
 	cr_assert_eq(stat(path, &status), 0);
 	cr_assert_eq(status.st_mode & 0777, 0600);
-	cr_assert_eq(bus_server_new(fixture.bus, fixture.address, routes, ROUTES, &store, &second), -EADDRINUSE);
+	cr_assert_eq(bus_server_new(fixture.bus, fixture.address, routes, ROUTES, &store, &second),
+		     -EADDRINUSE);
 	bus_server_free(server);
-	while (bus_server_new(fixture.bus, fixture.address, routes, ROUTES, &store, &second) == -EADDRINUSE) {
+	while (bus_server_new(fixture.bus, fixture.address, routes, ROUTES, &store, &second) ==
+	       -EADDRINUSE) {
 		(void)uv_run(&fixture.loop, UV_RUN_NOWAIT); /* libzmq's own thread closes it */
 	}
 	cr_assert_eq(stat(path, &status), 0); /* the stale file did not matter */
@@ -1067,9 +1105,11 @@ Test(bus, ipc_files_are_private_and_never_taken_from_others)
 	fd = open(path, O_CREAT | O_WRONLY, 0600);
 	cr_assert_geq(fd, 0);
 	(void)close(fd);
-	cr_assert_eq(bus_server_new(fixture.bus, fixture.address, routes, ROUTES, &store, &second), -EEXIST);
+	cr_assert_eq(bus_server_new(fixture.bus, fixture.address, routes, ROUTES, &store, &second),
+		     -EEXIST);
 	cr_assert_eq(unlink(path), 0);
 	memset(long_path + strlen("ipc://"), 'x', 200);
-	cr_assert_eq(bus_server_new(fixture.bus, long_path, routes, ROUTES, &store, &second), -ENAMETOOLONG);
+	cr_assert_eq(bus_server_new(fixture.bus, long_path, routes, ROUTES, &store, &second),
+		     -ENAMETOOLONG);
 	fixture_deinit(&fixture);
 }

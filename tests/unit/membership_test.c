@@ -24,7 +24,8 @@ struct registry {
 	struct proto_node_beat last_beat;
 };
 
-static void on_hello(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_hello(void *context, struct bus_request *request,
+		     const struct proto_message *message)
 {
 	struct registry *registry = context;
 	struct proto_node_welcome welcome = {
@@ -59,7 +60,8 @@ static void on_beat(void *context, struct bus_request *request, const struct pro
 	}
 }
 
-static void on_slots_get(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_slots_get(void *context, struct bus_request *request,
+			 const struct proto_message *message)
 {
 	struct registry *registry = context;
 	struct proto_slot_map map = {.version = registry->version};
@@ -80,12 +82,13 @@ static void registry_start(struct registry *registry)
 	struct fixture *fixture = &registry->fixture;
 	int r;
 
-	while ((r = bus_server_new(fixture->bus, fixture->address, routes, 3, registry, &registry->server)) ==
-	       -EADDRINUSE) {
+	while ((r = bus_server_new(fixture->bus, fixture->address, routes, 3, registry,
+				   &registry->server)) == -EADDRINUSE) {
 		(void)uv_run(&fixture->loop, UV_RUN_NOWAIT);
 	}
 	cr_assert_eq(r, 0);
-	while ((r = bus_publisher_new(fixture->bus, fixture->feed, &registry->publisher)) == -EADDRINUSE) {
+	while ((r = bus_publisher_new(fixture->bus, fixture->feed, &registry->publisher)) ==
+	       -EADDRINUSE) {
 		(void)uv_run(&fixture->loop, UV_RUN_NOWAIT);
 	}
 	cr_assert_eq(r, 0);
@@ -173,11 +176,13 @@ static void node_start(struct registry *registry, struct node *node)
 {
 	struct membership_options options = {
 		.registry = registry->fixture.address,
-		.hello = {.node = PROTO_SPAN("roomd-1"), .service = PROTO_SERVICE_ROOMD, .incarnation = {{7}}},
+		.hello = {.node = PROTO_SPAN("roomd-1"),
+			  .service = PROTO_SERVICE_ROOMD,
+			  .incarnation = {{7}}},
 	};
 
-	cr_assert_eq(membership_new(registry->fixture.bus, &registry->fixture.loop, &options, &events, node,
-				    &node->membership),
+	cr_assert_eq(membership_new(registry->fixture.bus, &registry->fixture.loop, &options,
+				    &events, node, &node->membership),
 		     0);
 	cr_assert_null(membership_welcome(node->membership));
 	cr_assert_not(membership_has_lease(node->membership));
@@ -219,13 +224,15 @@ Test(membership, hello_then_beats)
 
 	set_up(&registry, &node);
 	cr_assert(membership_has_lease(node.membership));
-	cr_assert(proto_span_equal(membership_welcome(node.membership)->token_key, PROTO_SPAN("key")));
+	cr_assert(proto_span_equal(membership_welcome(node.membership)->token_key,
+				   PROTO_SPAN("key")));
 	fixture_wait(&registry.fixture, &registry.beats, 12); /* longer than a lease */
 	cr_assert_eq(registry.last_beat.rooms, 12);
 	cr_assert_not(registry.last_beat.leaving);
 	cr_assert_eq(node.leases_lost, 0);
 	cr_assert_eq(registry.hellos, 1);
-	cr_assert_eq(node.assignments, 2); /* after the welcome, and at the first answer with its version */
+	cr_assert_eq(node.assignments,
+		     2); /* after the welcome, and at the first answer with its version */
 	tear_down(&registry, &node);
 }
 
@@ -235,7 +242,8 @@ Test(membership, publications_reach_the_daemon)
 	struct node node;
 	struct proto_slots_changed slots = {.version = 4};
 	struct proto_assignment_changed assignment = {.version = 9};
-	struct proto_node_changed changed = {.node = PROTO_SPAN("x"), .service = PROTO_SERVICE_ROOMD,
+	struct proto_node_changed changed = {.node = PROTO_SPAN("x"),
+					     .service = PROTO_SERVICE_ROOMD,
 					     .state = PROTO_NODE_STATE_DEAD};
 	struct proto_session_revoked revoked = {.session = {{1}}, .user = {{2}}};
 

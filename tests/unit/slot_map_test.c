@@ -49,7 +49,8 @@ Test(slot_map, changes_come_in_order)
 {
 	struct slot_map *map = half_and_half();
 	struct proto_slot_run run = {10, 19, 1};
-	struct proto_slots_changed change = {.version = 6, .nodes = {&node_items[1], 1}, .runs = {&run, 1}};
+	struct proto_slots_changed change = {
+		.version = 6, .nodes = {&node_items[1], 1}, .runs = {&run, 1}};
 	struct slot_owner *second = slot_map_owner(map, 4095);
 
 	cr_assert_eq(slot_map_apply(map, &change), 0);
@@ -105,7 +106,8 @@ Test(slot_map, senseless_runs_leave_slots_without_owner)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct slot_map *map = half_and_half();
 		struct proto_slot_run run = rows[i];
-		struct proto_slots_changed change = {.version = 6, .nodes = both, .runs = {&run, 1}};
+		struct proto_slots_changed change = {
+			.version = 6, .nodes = both, .runs = {&run, 1}};
 
 		cr_assert_eq(slot_map_apply(map, &change), 0);
 		cr_assert_eq(slot_map_owner(map, 5) == NULL, i < 2, "row %zu", i);
