@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 #include "gateway/errand.h"
-#include "gateway/feed.h"
+#include "gateway/follow.h"
 #include "gateway/mine.h"
 #include "gateway/session.h"
 #include "services/cleanup.h"
@@ -153,15 +153,15 @@ static void answer_ping(struct connection *connection, const struct proto_messag
 
 static void open_room(struct connection *connection, const struct proto_message *message)
 {
-	feed_open(connection, message->header.request, PROTO_BODY(message, room_open));
+	follow_open(connection, message->header.request, PROTO_BODY(message, room_open));
 }
 
 static void close_room(struct connection *connection, const struct proto_message *message)
 {
-	struct follow *follow = feed_find(connection, &PROTO_BODY(message, room_close)->room);
+	struct follow *follow = follow_find(connection, &PROTO_BODY(message, room_close)->room);
 
 	if (follow) {
-		feed_close(follow);
+		follow_close(follow);
 	}
 	connection_tell(connection, PROTO_OK, message->header.request, NULL);
 }
@@ -169,14 +169,14 @@ static void close_room(struct connection *connection, const struct proto_message
 static void set_presence(struct connection *connection, const struct proto_message *message)
 {
 	const struct proto_room_presence *presence = PROTO_BODY(message, room_presence);
-	struct follow *follow = feed_find(connection, &presence->room);
+	struct follow *follow = follow_find(connection, &presence->room);
 
 	if (!follow) {
 		connection_refuse(connection, message->header.request, PROTO_E_BAD_VALUE,
 				  "open the room first", NULL);
 		return;
 	}
-	feed_set_here(follow, presence->here);
+	follow_set_here(follow, presence->here);
 	connection_tell(connection, PROTO_OK, message->header.request, NULL);
 }
 

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 #include "gateway/ask.h"
-#include "gateway/feed.h"
+#include "gateway/follow.h"
 #include "gateway/listener.h"
 #include "gateway/session.h"
 
@@ -47,10 +47,10 @@ bool connection_has_room(const struct connection *connection)
 static void overflow(struct connection *connection, struct frame *frame, struct follow *follow,
 		     uint64_t seq)
 {
-	outbox_shed(&connection->outbox, feed_shed);
+	outbox_shed(&connection->outbox, follow_shed);
 	metric_add(connection->gateway->numbers.slow, 1);
 	if (follow) {
-		feed_shed(follow, seq);
+		follow_shed(follow, seq);
 	} else if (outbox_push(&connection->outbox, frame, NULL, 0) != 0) {
 		connection_close(connection, "too_slow", false, 0, CLOSE_TOO_SLOW);
 	}
@@ -129,7 +129,7 @@ static void flush(struct connection *connection)
 	if (connection->outbox.count > 0) {
 		listener_want_write(connection->socket);
 	} else if (connection->closing_ms == 0) {
-		feed_drained(connection);
+		follows_drained(connection);
 	}
 }
 
@@ -153,7 +153,7 @@ bool connection_writable(struct connection *connection)
 	if (connection->outbox.count > 0) {
 		listener_want_write(connection->socket);
 	} else if (connection->closing_ms == 0) {
-		feed_drained(connection);
+		follows_drained(connection);
 	}
 	return true;
 }
@@ -266,7 +266,7 @@ void connection_free(struct connection *connection)
 	struct gateway *gateway = connection->gateway;
 
 	while (connection->follows) {
-		feed_close(connection->follows);
+		follow_close(connection->follows);
 	}
 	asks_drop(connection);
 	session_find_cancel(connection->lookup);

@@ -13,7 +13,7 @@
  *   message of the protocol's table that a person may send (caller USER). Those for the registry go
  *   there; those for a room go to the roomd that owns the room's slot, which checks all rights
  *   itself. The gateway answers ping, room_close and room_presence, fills up rooms_mine, and turns
- *   room_open into a place in the room (feed.h).
+ *   room_open into a place in the room (follow.h).
  *
  * SECURITY
  *   Exact Origin list, required subprotocol, `__Host-` cookie, no cross-site writes, no HTTP/2, no

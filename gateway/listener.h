@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The public port: the only file that knows libwebsockets. It accepts, checks who may connect,
- * parses HTTP and WebSocket, and hands both on: to connection.c and to http.c.
+ * The public port. It and the sockets that it accepts (peer.h) are all that knows libwebsockets:
+ * they check who may connect, and hand requests on to http.c, messages to connection.c.
  */
 
 #include <stdbool.h>
