@@ -42,7 +42,8 @@ static void on_account_row(void *context, const struct store_row *row)
 	struct proto_message message = PROTO_MESSAGE_INIT;
 	struct account *account = context;
 
-	if (proto_decode_record(PROTO_RECORD(account_info), row->value, row->value_size, &message, NULL) == 0) {
+	if (proto_decode_record(PROTO_RECORD(account_info), row->value, row->value_size, &message,
+				NULL) == 0) {
 		const struct proto_account_info *info = PROTO_BODY(&message, account_info);
 
 		account->user = info->user;
@@ -53,7 +54,8 @@ static void on_account_row(void *context, const struct store_row *row)
 	}
 }
 
-static bool account_get(struct registry *registry, const struct proto_id *user, struct account *ret_account)
+static bool account_get(struct registry *registry, const struct proto_id *user,
+			struct account *ret_account)
 {
 	struct registry_key key = registry_key_id("account/", user);
 
@@ -72,14 +74,16 @@ static struct proto_account_info account_info(const struct account *account)
 	};
 }
 
-static bool login_find(struct registry *registry, struct proto_span login, struct account *ret_account)
+static bool login_find(struct registry *registry, struct proto_span login,
+		       struct account *ret_account)
 {
 	struct name_folded folded;
 	struct registry_key key;
 	struct proto_id user;
 
 	name_fold(login, &folded);
-	key = registry_key(memchr(folded.text, '@', folded.size) ? "email/" : "name/", folded.text, folded.size);
+	key = registry_key(memchr(folded.text, '@', folded.size) ? "email/" : "name/", folded.text,
+			   folded.size);
 	return registry_get_id(registry, &key, &user) && account_get(registry, &user, ret_account);
 }
 
@@ -154,7 +158,8 @@ static void grant_finish(struct grant *grant)
 			.role = grant->account.role,
 		};
 		if (grant->is_new) {
-			granted.secret = (struct proto_span){(char *)grant->secret, sizeof(grant->secret)};
+			granted.secret = (struct proto_span){(char *)grant->secret,
+							     sizeof(grant->secret)};
 		}
 		bus_reply(grant->request, PROTO_SESSION_GRANTED, &granted);
 	}
@@ -168,7 +173,8 @@ static void hash_secret(const void *secret, size_t size, uint8_t ret_hash[static
 }
 
 /* A new session: its secret, and the rows that keep it. */
-static void grant_prepare(struct grant *grant, bool remember, struct proto_span agent, struct store_txn *txn)
+static void grant_prepare(struct grant *grant, bool remember, struct proto_span agent,
+			  struct store_txn *txn)
 {
 	const struct registry_settings *settings = grant->registry->settings;
 	char value[sizeof(struct session_row) + PROTO_AGENT_BYTES_MAX];
@@ -179,7 +185,8 @@ static void grant_prepare(struct grant *grant, bool remember, struct proto_span 
 	randombytes_buf(grant->secret, sizeof(grant->secret));
 	grant->row.user = grant->account.user;
 	grant->row.created = clock_wall_ms();
-	grant->row.expires = grant->row.created + (remember ? settings->remember_ms : settings->session_ms);
+	grant->row.expires = grant->row.created +
+			     (remember ? settings->remember_ms : settings->session_ms);
 	hash_secret(grant->secret, sizeof(grant->secret), grant->row.secret_hash);
 	memcpy(value, &grant->row, sizeof(grant->row));
 	if (agent.size > 0) {
@@ -253,13 +260,14 @@ static void on_account_kept(void *context, int result)
 		invitation_path(grant->registry, path, sizeof(path));
 		(void)unlink(path);
 	}
-	log_info("account.created", LOG_ID("user", &grant->account.user), LOG_TEXT("name", grant->account.name),
+	log_info("account.created", LOG_ID("user", &grant->account.user),
+		 LOG_TEXT("name", grant->account.name),
 		 LOG_TEXT("role", proto_account_role_name(grant->account.role)));
 	grant_finish(grant);
 }
 
-static void put_account(struct grant *grant, const struct proto_account_create *create, const char *hash,
-			struct store_txn *txn)
+static void put_account(struct grant *grant, const struct proto_account_create *create,
+			const char *hash, struct store_txn *txn)
 {
 	struct proto_account_info info = account_info(&grant->account);
 	struct proto_buffer row = PROTO_BUFFER_INIT;
@@ -294,8 +302,8 @@ static void put_account(struct grant *grant, const struct proto_account_create *
 static void on_password_hashed(void *context, int result, const char *hash)
 {
 	struct grant *grant = context;
-	const struct proto_account_create *create =
-		PROTO_BODY(bus_request_message(grant->request), account_create);
+	const struct proto_account_create *create = PROTO_BODY(bus_request_message(grant->request),
+							       account_create);
 	struct store_txn *txn = result == 0 ? store_txn_new() : NULL;
 
 	if (!txn) {
@@ -308,14 +316,16 @@ static void on_password_hashed(void *context, int result, const char *hash)
 }
 
 /* 0, or why the account cannot be. */
-static enum proto_code account_check(struct registry *registry, const struct proto_account_create *create,
+static enum proto_code account_check(struct registry *registry,
+				     const struct proto_account_create *create,
 				     const char **ret_detail)
 {
 	struct account other;
 
 	*ret_detail = NULL;
 	if (!name_is_user(create->name)) {
-		*ret_detail = "name: 2 to 32 letters, digits, `.`, `_`, `-`, the first a letter or digit";
+		*ret_detail =
+			"name: 2 to 32 letters, digits, `.`, `_`, `-`, the first a letter or digit";
 		return PROTO_E_BAD_VALUE;
 	}
 	if (create->email.size > 0 && !name_is_email(create->email)) {
@@ -323,7 +333,8 @@ static enum proto_code account_check(struct registry *registry, const struct pro
 		return PROTO_E_BAD_VALUE;
 	}
 	if (!password_is_strong(create->password, create->name)) {
-		*ret_detail = "password: 8 bytes at least, not the name, not one that everybody uses";
+		*ret_detail =
+			"password: 8 bytes at least, not the name, not one that everybody uses";
 		return PROTO_E_WEAK_PASSWORD;
 	}
 	if (login_find(registry, create->name, &other)) {
@@ -339,7 +350,8 @@ static enum proto_code account_check(struct registry *registry, const struct pro
 	return 0;
 }
 
-static void on_account_create(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_account_create(void *context, struct bus_request *request,
+			      const struct proto_message *message)
 {
 	const struct proto_account_create *create = PROTO_BODY(message, account_create);
 	struct registry *registry = context;
@@ -359,7 +371,8 @@ static void on_account_create(void *context, struct bus_request *request, const 
 	memcpy(grant->account.name, create->name.data, create->name.size);
 	grant->account.created = clock_wall_ms();
 	grant->invited = create->invitation.size > 0;
-	grant->account.role = grant->invited ? PROTO_ACCOUNT_ROLE_ADMINISTRATOR : PROTO_ACCOUNT_ROLE_PERSON;
+	grant->account.role = grant->invited ? PROTO_ACCOUNT_ROLE_ADMINISTRATOR
+					     : PROTO_ACCOUNT_ROLE_PERSON;
 	if (password_hash(registry->passwords, create->password, on_password_hashed, grant) != 0) {
 		grant_refuse(grant, PROTO_E_BUSY, NULL);
 	}
@@ -375,15 +388,16 @@ static void on_session_kept(void *context, int result)
 		grant_refuse(grant, (enum proto_code)result, NULL);
 		return;
 	}
-	log_info("session.created", LOG_ID("session", &grant->session), LOG_ID("user", &grant->account.user));
+	log_info("session.created", LOG_ID("session", &grant->session),
+		 LOG_ID("user", &grant->account.user));
 	grant_finish(grant);
 }
 
 static void on_password_checked(void *context, int result, const char *hash)
 {
 	struct grant *grant = context;
-	const struct proto_session_create *create =
-		PROTO_BODY(bus_request_message(grant->request), session_create);
+	const struct proto_session_create *create = PROTO_BODY(bus_request_message(grant->request),
+							       session_create);
 	struct store_txn *txn;
 
 	(void)hash;
@@ -401,7 +415,8 @@ static void on_password_checked(void *context, int result, const char *hash)
 	store_commit(grant->registry->store, txn, on_session_kept, grant);
 }
 
-static void on_session_create(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_session_create(void *context, struct bus_request *request,
+			      const struct proto_message *message)
 {
 	const struct proto_session_create *create = PROTO_BODY(message, session_create);
 	struct registry *registry = context;
@@ -416,8 +431,8 @@ static void on_session_create(void *context, struct bus_request *request, const 
 	known = login_find(registry, create->login, &grant->account);
 	key = registry_key_id("password/", &grant->account.user);
 	known = known && registry_get_text(registry, &key, hash, sizeof(hash));
-	if (password_check(registry->passwords, create->password, known ? hash : NULL, on_password_checked, grant) !=
-	    0) {
+	if (password_check(registry->passwords, create->password, known ? hash : NULL,
+			   on_password_checked, grant) != 0) {
 		grant_refuse(grant, PROTO_E_BUSY, NULL);
 	}
 }
@@ -439,7 +454,8 @@ static void on_session_row(void *context, const struct store_row *row)
 	}
 }
 
-static bool session_get(struct registry *registry, const struct proto_id *session, struct session_row *ret_row)
+static bool session_get(struct registry *registry, const struct proto_id *session,
+			struct session_row *ret_row)
 {
 	struct registry_key key = registry_key_id("session/", session);
 	struct kept_session kept = {0};
@@ -449,7 +465,8 @@ static bool session_get(struct registry *registry, const struct proto_id *sessio
 	return kept.found;
 }
 
-static void on_session_resume(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_session_resume(void *context, struct bus_request *request,
+			      const struct proto_message *message)
 {
 	const struct proto_session_resume *resume = PROTO_BODY(message, session_resume);
 	struct registry *registry = context;
@@ -462,8 +479,10 @@ static void on_session_resume(void *context, struct bus_request *request, const 
 	}
 	hash_secret(resume->secret.data, resume->secret.size, hash);
 	key = registry_key("secret/", hash, sizeof(hash));
-	if (resume->secret.size != PROTO_SECRET_BYTES || !registry_get_id(registry, &key, &grant->session) ||
-	    !session_get(registry, &grant->session, &grant->row) || clock_wall_ms() >= grant->row.expires ||
+	if (resume->secret.size != PROTO_SECRET_BYTES ||
+	    !registry_get_id(registry, &key, &grant->session) ||
+	    !session_get(registry, &grant->session, &grant->row) ||
+	    clock_wall_ms() >= grant->row.expires ||
 	    !account_get(registry, &grant->row.user, &grant->account)) {
 		grant_refuse(grant, PROTO_E_UNAUTHENTICATED, "the session has ended");
 		return;
@@ -486,7 +505,8 @@ static void on_session_gone(void *context, int result)
 	if (result == 0) {
 		session_unbind(&ending->registry->sessions, &ending->session);
 		bus_publish(ending->registry->publisher, NULL, PROTO_SESSION_REVOKED, &revoked);
-		log_info("session.ended", LOG_ID("session", &ending->session), LOG_ID("user", &ending->user));
+		log_info("session.ended", LOG_ID("session", &ending->session),
+			 LOG_ID("user", &ending->user));
 	}
 	if (ending->request && result == 0) {
 		bus_ok(ending->request);
@@ -496,8 +516,8 @@ static void on_session_gone(void *context, int result)
 	free(ending);
 }
 
-static void session_delete(struct registry *registry, struct bus_request *request, const struct proto_id *session,
-			   const struct session_row *row)
+static void session_delete(struct registry *registry, struct bus_request *request,
+			   const struct proto_id *session, const struct session_row *row)
 {
 	struct ending *ending = calloc(1, sizeof(*ending));
 	struct store_txn *txn = store_txn_new();
@@ -518,7 +538,8 @@ static void session_delete(struct registry *registry, struct bus_request *reques
 	store_commit(registry->store, txn, on_session_gone, ending);
 }
 
-static void on_session_end(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_session_end(void *context, struct bus_request *request,
+			   const struct proto_message *message)
 {
 	const struct proto_session_end *end = PROTO_BODY(message, session_end);
 	struct registry *registry = context;
@@ -570,7 +591,8 @@ static void search_answer(struct search *search, struct bus_request *request)
 	bus_reply(request, PROTO_ACCOUNTS, &answer);
 }
 
-static void on_accounts_find(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_accounts_find(void *context, struct bus_request *request,
+			     const struct proto_message *message)
 {
 	static struct search search; /* large; used within this call alone */
 	const struct proto_accounts_find *find = PROTO_BODY(message, accounts_find);
@@ -590,7 +612,8 @@ static void on_accounts_find(void *context, struct bus_request *request, const s
 	search_answer(&search, request);
 }
 
-static void on_account_read(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_account_read(void *context, struct bus_request *request,
+			    const struct proto_message *message)
 {
 	const struct proto_account_read *read = PROTO_BODY(message, account_read);
 	struct proto_account_info info;
@@ -626,7 +649,8 @@ static bool on_purge_row(void *context, const struct store_row *row)
 	if (row->value_size >= sizeof(*kept) && row->key_size == prefix + PROTO_ID_BYTES) {
 		memcpy(kept, row->value, sizeof(*kept));
 		if (purge->now >= kept->expires) {
-			memcpy(&purge->expired[purge->count++].session, (const char *)row->key + prefix, PROTO_ID_BYTES);
+			memcpy(&purge->expired[purge->count++].session,
+			       (const char *)row->key + prefix, PROTO_ID_BYTES);
 		}
 	}
 	return purge->count < sizeof(purge->expired) / sizeof(purge->expired[0]);
@@ -644,7 +668,8 @@ void accounts_tick(struct registry *registry, uint64_t now_ms)
 	purge.registry = registry;
 	purge.now = clock_wall_ms();
 	purge.count = 0;
-	store_scan(registry->store, "session/", sizeof("session/") - 1, NULL, 0, on_purge_row, &purge);
+	store_scan(registry->store, "session/", sizeof("session/") - 1, NULL, 0, on_purge_row,
+		   &purge);
 	for (size_t i = 0; i < purge.count; i++) {
 		session_delete(registry, NULL, &purge.expired[i].session, &purge.expired[i].row);
 	}
@@ -673,11 +698,15 @@ static void on_invitation_kept(void *context, int result)
 {
 	(void)context;
 	if (result != 0) {
-		log_error("invitation.not_kept", LOG_TEXT("code", proto_error_info((enum proto_code)result)->code));
+		log_error("invitation.not_kept",
+			  LOG_TEXT("code", proto_error_info((enum proto_code)result)->code));
 	}
 }
 
-/* As long as there is no administrator, every start writes a new invitation, which replaces the one before. */
+/*
+ * As long as there is no administrator, every start writes a new invitation, which replaces the one
+ * before.
+ */
 static int invite(struct registry *registry)
 {
 	struct registry_key key = registry_key("meta/administrator", NULL, 0);
@@ -698,7 +727,8 @@ static int invite(struct registry *registry)
 	}
 	randombytes_buf(secret, sizeof(secret));
 	hash_secret(secret, sizeof(secret), hash);
-	(void)sodium_bin2base64(text, sizeof(text), secret, sizeof(secret), sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+	(void)sodium_bin2base64(text, sizeof(text), secret, sizeof(secret),
+				sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 	invitation_path(registry, path, sizeof(path));
 	key = registry_key("meta/invitation", NULL, 0);
 	store_txn_put(txn, key.bytes, key.size, hash, sizeof(hash));
@@ -746,7 +776,8 @@ static int load_token_key(struct registry *registry)
 
 int accounts_start(struct registry *registry)
 {
-	struct password_cost cost = {registry->settings->argon_passes, registry->settings->argon_bytes};
+	struct password_cost cost = {registry->settings->argon_passes,
+				     registry->settings->argon_bytes};
 	int r = load_token_key(registry);
 
 	if (r != 0) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * Names. Case is folded by the C library's tables for C.UTF-8, letter by letter: what people expect of a
- * name, without the locale of the machine having a say.
+ * Names. Case is folded by the C library's tables for C.UTF-8, letter by letter: what people expect
+ * of a name, without the locale of the machine having a say.
  */
 
 #include "registry/name.h"
@@ -114,7 +114,8 @@ static bool is_user_char(char c)
 
 bool name_is_user(struct proto_span name)
 {
-	if (name.size < NAME_USER_MIN || name.size > NAME_USER_MAX || !isalnum((unsigned char)name.data[0])) {
+	if (name.size < NAME_USER_MIN || name.size > NAME_USER_MAX ||
+	    !isalnum((unsigned char)name.data[0])) {
 		return false;
 	}
 	for (size_t i = 0; i < name.size; i++) {
@@ -130,7 +131,8 @@ static bool has_control(struct proto_span text)
 	for (size_t i = 0; i < text.size; i++) {
 		unsigned char c = (unsigned char)text.data[i];
 
-		if (c < 0x20 || c == 0x7f || (c == 0xc2 && i + 1 < text.size && (unsigned char)text.data[i + 1] < 0xa0)) {
+		if (c < 0x20 || c == 0x7f ||
+		    (c == 0xc2 && i + 1 < text.size && (unsigned char)text.data[i + 1] < 0xa0)) {
 			return true;
 		}
 	}
@@ -154,5 +156,6 @@ bool name_is_email(struct proto_span email)
 	if (memchr(email.data, ' ', email.size) || memchr(at + 1, '@', domain)) {
 		return false;
 	}
-	return at[1] != '.' && email.data[email.size - 1] != '.' && !memmem(at, domain + 1, "..", 2);
+	return at[1] != '.' && email.data[email.size - 1] != '.' &&
+	       !memmem(at, domain + 1, "..", 2);
 }

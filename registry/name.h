@@ -17,10 +17,16 @@ struct name_folded {
 
 /* Without the white space around it. */
 struct proto_span name_trim(struct proto_span text);
-/* As it is compared: trimmed, lower case. `text` is UTF-8. Text longer than an e-mail address is cut. */
+/*
+ * As it is compared: trimmed, lower case. `text` is UTF-8. Text longer than an e-mail address is
+ * cut.
+ */
 void name_fold(struct proto_span text, struct name_folded *ret_folded);
 
-/* Letters a-z A-Z, digits, `.`, `_`, `-`; begins with a letter or digit; NAME_USER_MIN to _MAX bytes. */
+/*
+ * Letters a-z A-Z, digits, `.`, `_`, `-`; begins with a letter or digit; NAME_USER_MIN to _MAX
+ * bytes.
+ */
 bool name_is_user(struct proto_span name);
 /* Not blank, no control characters, PROTO_NAME_BYTES_MAX. */
 bool name_is_label(struct proto_span label);

@@ -12,7 +12,8 @@ void node_table_deinit(struct node_table *table)
 	struct node *node;
 	struct node *next;
 
-	HASH_ITER (hh, table->nodes, node, next) {
+	HASH_ITER(hh, table->nodes, node, next)
+	{
 		HASH_DEL(table->nodes, node);
 		free(node);
 	}
@@ -31,7 +32,8 @@ struct node *node_find_store(const struct node_table *table, const struct proto_
 	struct node *node;
 
 	for (node = table->nodes; node; node = node->hh.next) {
-		if (node->service == PROTO_SERVICE_STORAGED && proto_id_equal(&node->store, store)) {
+		if (node->service == PROTO_SERVICE_STORAGED &&
+		    proto_id_equal(&node->store, store)) {
 			return node;
 		}
 	}
@@ -87,8 +89,8 @@ static void node_fill(struct node *node, const struct proto_node_hello *hello)
 	copy_text(node->version, hello->version);
 }
 
-int node_hello(struct node_table *table, const struct proto_node_hello *hello, uint64_t now_ms, uint64_t wall_ms,
-	       struct node **ret_node)
+int node_hello(struct node_table *table, const struct proto_node_hello *hello, uint64_t now_ms,
+	       uint64_t wall_ms, struct node **ret_node)
 {
 	struct node *node = node_find(table, hello->node);
 
@@ -114,8 +116,8 @@ int node_hello(struct node_table *table, const struct proto_node_hello *hello, u
 	return 0;
 }
 
-int node_beat(struct node_table *table, const struct proto_node_beat *beat, uint64_t now_ms, struct node **ret_node,
-	      bool *ret_changed)
+int node_beat(struct node_table *table, const struct proto_node_beat *beat, uint64_t now_ms,
+	      struct node **ret_node, bool *ret_changed)
 {
 	struct node *node = node_find(table, beat->node);
 	enum proto_node_state before;
@@ -144,8 +146,8 @@ static enum proto_node_state state_after(const struct node_table *table, uint64_
 	return silent_ms >= table->suspect_ms ? PROTO_NODE_STATE_SUSPECT : PROTO_NODE_STATE_ONLINE;
 }
 
-void node_tick(struct node_table *table, uint64_t now_ms, void (*changed)(void *context, struct node *node),
-	       void *context)
+void node_tick(struct node_table *table, uint64_t now_ms,
+	       void (*changed)(void *context, struct node *node), void *context)
 {
 	struct node *node;
 

@@ -19,13 +19,15 @@ void nodes_changed(void *context, struct node *node)
 		.store = node->store,
 	};
 
-	log_info("node.changed", LOG_TEXT("name", node->name), LOG_TEXT("is", proto_service_name(node->service)),
+	log_info("node.changed", LOG_TEXT("name", node->name),
+		 LOG_TEXT("is", proto_service_name(node->service)),
 		 LOG_TEXT("state", proto_node_state_name(node->state)));
 	bus_publish(registry->publisher, NULL, PROTO_NODE_CHANGED, &change);
 	slots_node_changed(registry, node);
 }
 
-static void on_node_hello(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_node_hello(void *context, struct bus_request *request,
+			  const struct proto_message *message)
 {
 	struct registry *registry = context;
 	const struct registry_settings *settings = registry->settings;
@@ -38,8 +40,8 @@ static void on_node_hello(void *context, struct bus_request *request, const stru
 		.write_quorum = settings->write_quorum,
 		.ack_quorum = settings->ack_quorum,
 	};
-	int r = node_hello(&registry->nodes, PROTO_BODY(message, node_hello), clock_monotonic_ms(), clock_wall_ms(),
-			   &node);
+	int r = node_hello(&registry->nodes, PROTO_BODY(message, node_hello), clock_monotonic_ms(),
+			   clock_wall_ms(), &node);
 
 	if (r != 0) {
 		bus_refuse(request, r > 0 ? (enum proto_code)r : PROTO_E_BUSY, NULL);
@@ -49,7 +51,8 @@ static void on_node_hello(void *context, struct bus_request *request, const stru
 	nodes_changed(registry, node);
 }
 
-static void on_node_beat(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_node_beat(void *context, struct bus_request *request,
+			 const struct proto_message *message)
 {
 	struct registry *registry = context;
 	struct proto_node_beaten beaten = {
@@ -58,7 +61,8 @@ static void on_node_beat(void *context, struct bus_request *request, const struc
 	};
 	struct node *node = NULL;
 	bool changed = false;
-	int r = node_beat(&registry->nodes, PROTO_BODY(message, node_beat), clock_monotonic_ms(), &node, &changed);
+	int r = node_beat(&registry->nodes, PROTO_BODY(message, node_beat), clock_monotonic_ms(),
+			  &node, &changed);
 
 	if (r != 0) {
 		bus_refuse(request, (enum proto_code)r, NULL);
@@ -70,9 +74,11 @@ static void on_node_beat(void *context, struct bus_request *request, const struc
 	}
 }
 
-static void on_nodes_list(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_nodes_list(void *context, struct bus_request *request,
+			  const struct proto_message *message)
 {
-	static struct proto_node_info infos[PROTO_NODES_MAX]; /* large; used within this call alone */
+	static struct proto_node_info
+		infos[PROTO_NODES_MAX]; /* large; used within this call alone */
 	const struct proto_nodes_list *list = PROTO_BODY(message, nodes_list);
 	struct registry *registry = context;
 	struct proto_nodes answer = {.nodes.items = infos};

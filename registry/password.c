@@ -27,7 +27,8 @@ struct job {
 struct password_pool {
 	uv_loop_t *loop;
 	struct password_cost cost;
-	char dummy[PASSWORD_HASH_BYTES]; /* what passwords of unknown accounts are checked against */
+	char dummy
+		[PASSWORD_HASH_BYTES]; /* what passwords of unknown accounts are checked against */
 	struct job *waiting;
 	size_t waiting_count;
 	size_t running;
@@ -35,11 +36,12 @@ struct password_pool {
 
 /* The first of every list of leaked passwords that are long enough to pass otherwise. */
 static const char *const common[] = {
-	"password",  "12345678",   "123456789", "1234567890", "qwertyui",  "qwertyuiop", "password1", "iloveyou",
-	"sunshine",  "princess",   "football",  "baseball",   "superman",  "trustno1",	 "11111111",  "00000000",
-	"88888888",  "abcdefgh",   "passw0rd",  "letmein1",   "welcome1",  "qwerty123",	 "1q2w3e4r",  "q1w2e3r4",
-	"asdfghjkl", "1qaz2wsx",   "87654321",  "123123123",  "computer",  "starwars",	 "whatever",  "password123",
-	"admin123",  "changeme",   "administrator",
+	"password",  "12345678",    "123456789", "1234567890", "qwertyui",	"qwertyuiop",
+	"password1", "iloveyou",    "sunshine",	 "princess",   "football",	"baseball",
+	"superman",  "trustno1",    "11111111",	 "00000000",   "88888888",	"abcdefgh",
+	"passw0rd",  "letmein1",    "welcome1",	 "qwerty123",  "1q2w3e4r",	"q1w2e3r4",
+	"asdfghjkl", "1qaz2wsx",    "87654321",	 "123123123",  "computer",	"starwars",
+	"whatever",  "password123", "admin123",	 "changeme",   "administrator",
 };
 
 bool password_is_strong(struct proto_span password, struct proto_span name)
@@ -51,14 +53,16 @@ bool password_is_strong(struct proto_span password, struct proto_span name)
 		return false;
 	}
 	for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++) {
-		if (password.size == strlen(common[i]) && strncasecmp(password.data, common[i], password.size) == 0) {
+		if (password.size == strlen(common[i]) &&
+		    strncasecmp(password.data, common[i], password.size) == 0) {
 			return false;
 		}
 	}
 	return true;
 }
 
-int password_pool_new(uv_loop_t *loop, const struct password_cost *cost, struct password_pool **ret_pool)
+int password_pool_new(uv_loop_t *loop, const struct password_cost *cost,
+		      struct password_pool **ret_pool)
 {
 	struct password_pool *pool = calloc(1, sizeof(*pool));
 	char secret[32];
@@ -69,7 +73,8 @@ int password_pool_new(uv_loop_t *loop, const struct password_cost *cost, struct 
 	pool->loop = loop;
 	pool->cost = *cost;
 	randombytes_buf(secret, sizeof(secret));
-	if (crypto_pwhash_str(pool->dummy, secret, sizeof(secret), cost->passes, (size_t)cost->memory_bytes) != 0) {
+	if (crypto_pwhash_str(pool->dummy, secret, sizeof(secret), cost->passes,
+			      (size_t)cost->memory_bytes) != 0) {
 		free(pool);
 		return -ENOMEM;
 	}
@@ -91,7 +96,8 @@ void password_pool_free(struct password_pool *pool)
 	if (!pool) {
 		return;
 	}
-	LL_FOREACH_SAFE (pool->waiting, job, next) {
+	LL_FOREACH_SAFE(pool->waiting, job, next)
+	{
 		job_free(job);
 	}
 	free(pool);
@@ -147,8 +153,8 @@ static void start_waiting(struct password_pool *pool)
 	}
 }
 
-static int start(struct password_pool *pool, struct proto_span password, bool check, const char *hash,
-		 password_done_fn on_done, void *context)
+static int start(struct password_pool *pool, struct proto_span password, bool check,
+		 const char *hash, password_done_fn on_done, void *context)
 {
 	struct job *job;
 
@@ -175,13 +181,14 @@ static int start(struct password_pool *pool, struct proto_span password, bool ch
 	return 0;
 }
 
-int password_hash(struct password_pool *pool, struct proto_span password, password_done_fn on_done, void *context)
+int password_hash(struct password_pool *pool, struct proto_span password, password_done_fn on_done,
+		  void *context)
 {
 	return start(pool, password, false, NULL, on_done, context);
 }
 
-int password_check(struct password_pool *pool, struct proto_span password, const char *hash, password_done_fn on_done,
-		   void *context)
+int password_check(struct password_pool *pool, struct proto_span password, const char *hash,
+		   password_done_fn on_done, void *context)
 {
 	return start(pool, password, true, hash, on_done, context);
 }

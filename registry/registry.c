@@ -3,26 +3,29 @@
 /*
  * registry: accounts, sessions, nodes, slots, and the room directory.
  *
- * Purpose. It answers who somebody is, who serves what, and which rooms there are. No message passes
- * through it; while it is away chat goes on, and sign-in and new rooms wait.
+ * Purpose. It answers who somebody is, who serves what, and which rooms there are. No message
+ * passes through it; while it is away chat goes on, and sign-in and new rooms wait.
  *
  * Requests. Those of docs/protocol.md that are answered by the registry, on one ROUTER socket:
- *   accounts.c  account_create, session_create, session_resume, session_end, accounts_find, account_read
+ *   accounts.c  account_create, session_create, session_resume, session_end, accounts_find,
+ *   account_read
  *   rooms.c     room_reserve, room_claim, room_index, rooms_find, room_lookup
  *   nodes.c     node_hello, node_beat, nodes_list
  *   slots.c     slots_get, slots_read, slot_swap, slots_assigned
- * It publishes session_revoked, node_changed, slots_changed and assignment_changed under the all-zero topic.
+ * It publishes session_revoked, node_changed, slots_changed and assignment_changed under the
+ * all-zero topic.
  *
  * Keeping. All that must last is in the store (store.h), written before it is answered.
  * Nodes and bindings of sessions live in memory: nodes say hello again, gateways resume again.
  *
- * Limits. PASSWORD_QUEUE_MAX sign-ins wait, SESSION_BINDINGS_MAX sessions are bound, PROTO_NODES_MAX nodes.
+ * Limits. PASSWORD_QUEUE_MAX sign-ins wait, SESSION_BINDINGS_MAX sessions are bound,
+ * PROTO_NODES_MAX nodes.
  *
- * Security. Requests of people name a session that is bound to their connection. Requests of nodes are
- * trusted: the sockets are ipc:// or loopback as long as the bus has no keys.
+ * Security. Requests of people name a session that is bound to their connection. Requests of nodes
+ * are trusted: the sockets are ipc:// or loopback as long as the bus has no keys.
  *
- * Failure. A commit that fails ends the service: what was promised after it could not be kept. It checks
- * the store at the next start.
+ * Failure. A commit that fails ends the service: what was promised after it could not be kept. It
+ * checks the store at the next start.
  */
 
 #include "registry/registry.h"
@@ -68,23 +71,27 @@ static void on_copy_row(void *context, const struct store_row *row)
 	}
 }
 
-bool registry_get_id(struct registry *registry, const struct registry_key *key, struct proto_id *ret_id)
+bool registry_get_id(struct registry *registry, const struct registry_key *key,
+		     struct proto_id *ret_id)
 {
 	struct proto_id id;
 	struct copy copy = {&id, sizeof(id), 0};
 
-	if (!store_get(registry->store, key->bytes, key->size, on_copy_row, &copy) || copy.copied != sizeof(id)) {
+	if (!store_get(registry->store, key->bytes, key->size, on_copy_row, &copy) ||
+	    copy.copied != sizeof(id)) {
 		return false;
 	}
 	*ret_id = id;
 	return true;
 }
 
-bool registry_get_text(struct registry *registry, const struct registry_key *key, char *ret_text, size_t size)
+bool registry_get_text(struct registry *registry, const struct registry_key *key, char *ret_text,
+		       size_t size)
 {
 	struct copy copy = {ret_text, size - 1, 0};
 
-	if (!store_get(registry->store, key->bytes, key->size, on_copy_row, &copy) || copy.copied == 0) {
+	if (!store_get(registry->store, key->bytes, key->size, on_copy_row, &copy) ||
+	    copy.copied == 0) {
 		return false;
 	}
 	ret_text[copy.copied] = '\0';
@@ -101,8 +108,8 @@ void registry_refuse_busy(struct bus_request *request)
 const struct session *registry_session(struct registry *registry, struct bus_request *request,
 				       const struct proto_id *session)
 {
-	const struct session *found = session_find(&registry->sessions, bus_request_peer(request), session,
-						   clock_monotonic_ms(), clock_wall_ms());
+	const struct session *found = session_find(&registry->sessions, bus_request_peer(request),
+						   session, clock_monotonic_ms(), clock_wall_ms());
 
 	if (!found) {
 		bus_refuse(request, PROTO_E_SESSION_UNKNOWN, NULL);
@@ -158,8 +165,8 @@ static int open_sockets(struct registry *registry)
 	add_routes(registry, rooms_routes, rooms_route_count);
 	add_routes(registry, nodes_routes, nodes_route_count);
 	add_routes(registry, slots_routes, slots_route_count);
-	r = bus_server_new(registry->service->bus, settings->bind, registry->routes, registry->route_count, registry,
-			   &registry->server);
+	r = bus_server_new(registry->service->bus, settings->bind, registry->routes,
+			   registry->route_count, registry, &registry->server);
 	if (r != 0) {
 		log_error("server.not_bound", LOG_TEXT("address", settings->bind), LOG_ERRNO(r));
 	}
@@ -178,7 +185,8 @@ static int open_store(struct registry *registry)
 		return r;
 	}
 	(void)snprintf(path, sizeof(path), "%s/store", data);
-	r = store_open_lmdb(registry->service->loop, path, on_store_failed, registry, &registry->store);
+	r = store_open_lmdb(registry->service->loop, path, on_store_failed, registry,
+			    &registry->store);
 	if (r != 0) {
 		log_error("store.not_opened", LOG_TEXT("path", path), LOG_ERRNO(r));
 	}
@@ -249,20 +257,34 @@ static void registry_free(void *daemon)
 #define FIELD(member) offsetof(struct registry_settings, member)
 static const struct config_field fields[] = {
 	SERVICE_FIELDS(struct registry_settings),
-	{"data", CONFIG_TEXT, FIELD(data), NULL, 1, 1024, "DIR", "where the store, the token key and the invitation are kept"},
-	{"bind", CONFIG_TEXT, FIELD(bind), NULL, 1, PROTO_ADDRESS_BYTES_MAX, "ENDPOINT", "where requests are answered"},
-	{"feed", CONFIG_TEXT, FIELD(feed), NULL, 1, PROTO_ADDRESS_BYTES_MAX, "ENDPOINT", "where changes are published"},
-	{"beat-interval", CONFIG_MS, FIELD(beat_ms), "1s", 50, 60000, "TIME", "how often nodes send a heartbeat"},
-	{"suspect-after", CONFIG_MS, FIELD(suspect_ms), "3s", 100, 600000, "TIME", "silence after which a node gets nothing new"},
-	{"dead-after", CONFIG_MS, FIELD(dead_ms), "5s", 200, 600000, "TIME", "silence after which a node loses its slots"},
-	{"settle", CONFIG_MS, FIELD(settle_ms), "500ms", 0, 60000, "TIME", "wait for more roomds before slots are assigned"},
-	{"token-life", CONFIG_MS, FIELD(token_ms), "10m", 10000, 86400000, "TIME", "life of a token; gateways renew it"},
-	{"session-life", CONFIG_MS, FIELD(session_ms), "24h", 1000, 31536000000, "TIME", "life of a session"},
-	{"remember-life", CONFIG_MS, FIELD(remember_ms), "30d", 1000, 31536000000, "TIME", "life of a session that is to be remembered"},
-	{"argon-passes", CONFIG_NUMBER, FIELD(argon_passes), "2", 1, 100, "N", "passes of argon2id over its memory"},
-	{"argon-memory", CONFIG_BYTES, FIELD(argon_bytes), "64M", 8192, 4294967296, "SIZE", "memory of one argon2id hash"},
-	{"write-quorum", CONFIG_NUMBER, FIELD(write_quorum), "1", 1, PROTO_MEMBERS_MAX, "N", "stores that a segment is written to"},
-	{"ack-quorum", CONFIG_NUMBER, FIELD(ack_quorum), "1", 1, PROTO_MEMBERS_MAX, "N", "stores that must have a message before it is seen"},
+	{"data", CONFIG_TEXT, FIELD(data), NULL, 1, 1024, "DIR",
+	 "where the store, the token key and the invitation are kept"},
+	{"bind", CONFIG_TEXT, FIELD(bind), NULL, 1, PROTO_ADDRESS_BYTES_MAX, "ENDPOINT",
+	 "where requests are answered"},
+	{"feed", CONFIG_TEXT, FIELD(feed), NULL, 1, PROTO_ADDRESS_BYTES_MAX, "ENDPOINT",
+	 "where changes are published"},
+	{"beat-interval", CONFIG_MS, FIELD(beat_ms), "1s", 50, 60000, "TIME",
+	 "how often nodes send a heartbeat"},
+	{"suspect-after", CONFIG_MS, FIELD(suspect_ms), "3s", 100, 600000, "TIME",
+	 "silence after which a node gets nothing new"},
+	{"dead-after", CONFIG_MS, FIELD(dead_ms), "5s", 200, 600000, "TIME",
+	 "silence after which a node loses its slots"},
+	{"settle", CONFIG_MS, FIELD(settle_ms), "500ms", 0, 60000, "TIME",
+	 "wait for more roomds before slots are assigned"},
+	{"token-life", CONFIG_MS, FIELD(token_ms), "10m", 10000, 86400000, "TIME",
+	 "life of a token; gateways renew it"},
+	{"session-life", CONFIG_MS, FIELD(session_ms), "24h", 1000, 31536000000, "TIME",
+	 "life of a session"},
+	{"remember-life", CONFIG_MS, FIELD(remember_ms), "30d", 1000, 31536000000, "TIME",
+	 "life of a session that is to be remembered"},
+	{"argon-passes", CONFIG_NUMBER, FIELD(argon_passes), "2", 1, 100, "N",
+	 "passes of argon2id over its memory"},
+	{"argon-memory", CONFIG_BYTES, FIELD(argon_bytes), "64M", 8192, 4294967296, "SIZE",
+	 "memory of one argon2id hash"},
+	{"write-quorum", CONFIG_NUMBER, FIELD(write_quorum), "1", 1, PROTO_MEMBERS_MAX, "N",
+	 "stores that a segment is written to"},
+	{"ack-quorum", CONFIG_NUMBER, FIELD(ack_quorum), "1", 1, PROTO_MEMBERS_MAX, "N",
+	 "stores that must have a message before it is seen"},
 };
 
 const struct service_spec registry_spec = {

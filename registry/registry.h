@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #pragma once
 
-/* The registry's actor, for its parts: accounts.c, rooms.c, nodes.c, slots.c. Manual: registry.c. */
+/*
+ * The registry's actor, for its parts: accounts.c, rooms.c, nodes.c, slots.c. Manual: registry.c.
+ */
 
 #include "registry/node.h"
 #include "registry/password.h"
@@ -102,8 +104,8 @@ bool slots_place_room(struct registry *registry, unsigned int *ret_slot);
 struct node *slots_owner(const struct registry *registry, unsigned int slot);
 
 /*
- * The session that a request names, if it is bound to the request's connection and lives; NULL after the request
- * was refused.
+ * The session that a request names, if it is bound to the request's connection and lives; NULL
+ * after the request was refused.
  */
 const struct session *registry_session(struct registry *registry, struct bus_request *request,
 				       const struct proto_id *session);
@@ -120,6 +122,8 @@ struct registry_key {
 struct registry_key registry_key(const char *table, const void *rest, size_t size);
 struct registry_key registry_key_id(const char *table, const struct proto_id *id);
 /* Reads an id that is kept as a value. */
-bool registry_get_id(struct registry *registry, const struct registry_key *key, struct proto_id *ret_id);
+bool registry_get_id(struct registry *registry, const struct registry_key *key,
+		     struct proto_id *ret_id);
 /* Reads a text that is kept as a value, of at most size - 1 bytes, and terminates it. */
-bool registry_get_text(struct registry *registry, const struct registry_key *key, char *ret_text, size_t size);
+bool registry_get_text(struct registry *registry, const struct registry_key *key, char *ret_text,
+		       size_t size);

@@ -3,7 +3,8 @@
 /*
  * The room directory.
  *
- *   reserve ──▶ reserved ── room_claim by the slot's owner ──▶ claimed ── room_index ──▶ … kept up to date
+ *   reserve ──▶ reserved ── room_claim by the slot's owner ──▶ claimed ── room_index ──▶ … kept up
+ *   to date
  *                  └── 60 s without a claim: the name is free again
  *
  *   room/<room>          room_info; last_seq 0 until it is claimed
@@ -42,7 +43,8 @@ static void on_room_row(void *context, const struct store_row *row)
 	}
 	memcpy(room->bytes, row->value, row->value_size);
 	room->version = row->version;
-	if (proto_decode_record(PROTO_RECORD(room_info), room->bytes, row->value_size, &room->message, NULL) == 0) {
+	if (proto_decode_record(PROTO_RECORD(room_info), room->bytes, row->value_size,
+				&room->message, NULL) == 0) {
 		room->info = *PROTO_BODY(&room->message, room_info);
 		room->size = row->value_size;
 	}
@@ -132,7 +134,8 @@ static bool room_id_new(struct registry *registry, struct proto_id *ret_id)
 	return true;
 }
 
-static enum proto_code reserve_check(struct registry *registry, const struct proto_room_reserve *reserve,
+static enum proto_code reserve_check(struct registry *registry,
+				     const struct proto_room_reserve *reserve,
 				     const struct session *session, const char **ret_detail)
 {
 	struct registry_key key = registry_key_id("account/", &reserve->with);
@@ -156,8 +159,10 @@ static enum proto_code reserve_check(struct registry *registry, const struct pro
 	return registry_get_text(registry, &key, row, sizeof(row)) ? 0 : PROTO_E_NOT_FOUND;
 }
 
-static void commit_reservation(struct reserving *reserving, const struct proto_room_reserve *reserve,
-			       const struct session *session, const struct registry_key *name, const struct room *old)
+static void commit_reservation(struct reserving *reserving,
+			       const struct proto_room_reserve *reserve,
+			       const struct session *session, const struct registry_key *name,
+			       const struct room *old)
 {
 	struct store_txn *txn = store_txn_new();
 	struct proto_room_info info = {
@@ -192,10 +197,12 @@ static void commit_reservation(struct reserving *reserving, const struct proto_r
 	store_commit(reserving->registry->store, txn, on_reserved, reserving);
 }
 
-static void reserve_new(struct registry *registry, struct bus_request *request, const struct session *session,
-			const struct registry_key *name, const struct room *old)
+static void reserve_new(struct registry *registry, struct bus_request *request,
+			const struct session *session, const struct registry_key *name,
+			const struct room *old)
 {
-	const struct proto_room_reserve *reserve = PROTO_BODY(bus_request_message(request), room_reserve);
+	const struct proto_room_reserve *reserve = PROTO_BODY(bus_request_message(request),
+							      room_reserve);
 	struct reserving *reserving = calloc(1, sizeof(*reserving));
 
 	if (!reserving) {
@@ -213,10 +220,12 @@ static void reserve_new(struct registry *registry, struct bus_request *request, 
 }
 
 /* The name is known already: to whom? */
-static void reserve_again(struct registry *registry, struct bus_request *request, const struct session *session,
-			  const struct registry_key *name, const struct proto_id *id)
+static void reserve_again(struct registry *registry, struct bus_request *request,
+			  const struct session *session, const struct registry_key *name,
+			  const struct proto_id *id)
 {
-	const struct proto_room_reserve *reserve = PROTO_BODY(bus_request_message(request), room_reserve);
+	const struct proto_room_reserve *reserve = PROTO_BODY(bus_request_message(request),
+							      room_reserve);
 	struct proto_room_reserved answer = {.room = *id};
 	struct room room;
 
@@ -236,7 +245,8 @@ static void reserve_again(struct registry *registry, struct bus_request *request
 	room_deinit(&room);
 }
 
-static void on_room_reserve(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_room_reserve(void *context, struct bus_request *request,
+			    const struct proto_message *message)
 {
 	const struct proto_room_reserve *reserve = PROTO_BODY(message, room_reserve);
 	struct registry *registry = context;
@@ -254,8 +264,9 @@ static void on_room_reserve(void *context, struct bus_request *request, const st
 		bus_refuse(request, error, detail);
 		return;
 	}
-	name = reserve->access == PROTO_ROOM_KIND_DIRECT ? direct_key(&session->user, &reserve->with)
-							  : label_key("label/", reserve->label);
+	name = reserve->access == PROTO_ROOM_KIND_DIRECT
+		       ? direct_key(&session->user, &reserve->with)
+		       : label_key("label/", reserve->label);
 	if (registry_get_id(registry, &name, &id)) {
 		reserve_again(registry, request, session, &name, &id);
 	} else {
@@ -284,15 +295,16 @@ static void on_person_row(void *context, const struct store_row *row)
 
 	if (row->value_size <= sizeof(person->bytes)) {
 		memcpy(person->bytes, row->value, row->value_size);
-		if (proto_decode_record(PROTO_RECORD(account_info), person->bytes, row->value_size, &person->message,
-					NULL) == 0) {
+		if (proto_decode_record(PROTO_RECORD(account_info), person->bytes, row->value_size,
+					&person->message, NULL) == 0) {
 			person->info = *PROTO_BODY(&person->message, account_info);
 			person->size = row->value_size;
 		}
 	}
 }
 
-static bool person_get(struct registry *registry, const struct proto_id *user, struct person *ret_person)
+static bool person_get(struct registry *registry, const struct proto_id *user,
+		       struct person *ret_person)
 {
 	struct registry_key key = registry_key_id("account/", user);
 
@@ -302,7 +314,8 @@ static bool person_get(struct registry *registry, const struct proto_id *user, s
 	return ret_person->size > 0;
 }
 
-static void answer_claim(struct registry *registry, struct bus_request *request, const struct room *room)
+static void answer_claim(struct registry *registry, struct bus_request *request,
+			 const struct room *room)
 {
 	struct registry_key key = registry_key_id("pair/", &room->info.room);
 	struct proto_room_claimed answer = {
@@ -333,19 +346,22 @@ static void answer_claim(struct registry *registry, struct bus_request *request,
 static void on_claimed(void *context, int result)
 {
 	struct claiming *claiming = context;
-	const struct proto_room_claim *claim = PROTO_BODY(bus_request_message(claiming->request), room_claim);
+	const struct proto_room_claim *claim = PROTO_BODY(bus_request_message(claiming->request),
+							  room_claim);
 	struct room room;
 
 	if (result == 0 && room_get(claiming->registry, &claim->room, &room)) {
 		answer_claim(claiming->registry, claiming->request, &room);
 		room_deinit(&room);
 	} else {
-		bus_refuse(claiming->request, result ? (enum proto_code)result : PROTO_E_NOT_FOUND, NULL);
+		bus_refuse(claiming->request, result ? (enum proto_code)result : PROTO_E_NOT_FOUND,
+			   NULL);
 	}
 	free(claiming);
 }
 
-static void keep_claim(struct registry *registry, struct bus_request *request, const struct room *room)
+static void keep_claim(struct registry *registry, struct bus_request *request,
+		       const struct room *room)
 {
 	struct claiming *claiming = calloc(1, sizeof(*claiming));
 	struct store_txn *txn = store_txn_new();
@@ -368,7 +384,8 @@ static void keep_claim(struct registry *registry, struct bus_request *request, c
 	store_commit(registry->store, txn, on_claimed, claiming);
 }
 
-static void on_room_claim(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_room_claim(void *context, struct bus_request *request,
+			  const struct proto_message *message)
 {
 	const struct proto_room_claim *claim = PROTO_BODY(message, room_claim);
 	struct registry *registry = context;
@@ -381,7 +398,8 @@ static void on_room_claim(void *context, struct bus_request *request, const stru
 		return;
 	}
 	(void)registry_get_id(registry, &pair, &other);
-	if (!proto_id_equal(&room.info.owner, &claim->user) && !proto_id_equal(&other, &claim->user)) {
+	if (!proto_id_equal(&room.info.owner, &claim->user) &&
+	    !proto_id_equal(&other, &claim->user)) {
 		bus_refuse(request, PROTO_E_FORBIDDEN, "another account reserved it");
 	} else if (room.info.last_seq == ROOM_RESERVED) {
 		keep_claim(registry, request, &room);
@@ -400,7 +418,10 @@ static void on_indexed(void *context, int result)
 	if (result == 0) {
 		bus_ok(request);
 	} else {
-		/* The name was taken meanwhile, or the row has changed: asked again, it will be told which. */
+		/*
+		 * The name was taken meanwhile, or the row has changed: asked again, it will be
+		 * told which.
+		 */
 		bus_refuse(request, (enum proto_code)result, NULL);
 	}
 }
@@ -412,11 +433,13 @@ static bool rename_room(struct registry *registry, struct store_txn *txn, const 
 	struct registry_key before = label_key("label/", old->info.label);
 	struct registry_key after = label_key("label/", index->label);
 	struct registry_key listed = label_key("public/", old->info.label);
-	bool same = before.size == after.size && memcmp(before.bytes, after.bytes, before.size) == 0;
+	bool same = before.size == after.size &&
+		    memcmp(before.bytes, after.bytes, before.size) == 0;
 	struct proto_id taken;
 
 	if (!same) {
-		if (registry_get_id(registry, &after, &taken) && !proto_id_equal(&taken, &index->room)) {
+		if (registry_get_id(registry, &after, &taken) &&
+		    !proto_id_equal(&taken, &index->room)) {
 			return false;
 		}
 		store_txn_delete(txn, before.bytes, before.size);
@@ -431,7 +454,8 @@ static bool rename_room(struct registry *registry, struct store_txn *txn, const 
 	return true;
 }
 
-static void index_room(struct registry *registry, struct bus_request *request, const struct room *old)
+static void index_room(struct registry *registry, struct bus_request *request,
+		       const struct room *old)
 {
 	const struct proto_room_index *index = PROTO_BODY(bus_request_message(request), room_index);
 	struct store_txn *txn = store_txn_new();
@@ -457,7 +481,8 @@ static void index_room(struct registry *registry, struct bus_request *request, c
 	store_commit(registry->store, txn, on_indexed, request);
 }
 
-static void on_room_index(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_room_index(void *context, struct bus_request *request,
+			  const struct proto_message *message)
 {
 	const struct proto_room_index *index = PROTO_BODY(message, room_index);
 	struct registry *registry = context;
@@ -468,7 +493,8 @@ static void on_room_index(void *context, struct bus_request *request, const stru
 		return;
 	}
 	if (index->access == PROTO_ROOM_KIND_PERSONAL ||
-	    (room.info.access != PROTO_ROOM_KIND_DIRECT && !name_is_label(name_trim(index->label)))) {
+	    (room.info.access != PROTO_ROOM_KIND_DIRECT &&
+	     !name_is_label(name_trim(index->label)))) {
 		bus_refuse(request, PROTO_E_BAD_VALUE, NULL);
 	} else if (index->seq < room.info.last_seq) {
 		bus_ok(request); /* overtaken by a later one */
@@ -501,7 +527,8 @@ static bool on_public_row(void *context, const struct store_row *row)
 	return true;
 }
 
-static void answer_search(struct registry *registry, struct bus_request *request, const struct search *search)
+static void answer_search(struct registry *registry, struct bus_request *request,
+			  const struct search *search)
 {
 	static struct room rooms[PROTO_PAGE_MAX]; /* large; used within this call alone */
 	static struct proto_room_info infos[PROTO_PAGE_MAX];
@@ -519,7 +546,8 @@ static void answer_search(struct registry *registry, struct bus_request *request
 	}
 }
 
-static void on_rooms_find(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_rooms_find(void *context, struct bus_request *request,
+			  const struct proto_message *message)
 {
 	const struct proto_rooms_find *find = PROTO_BODY(message, rooms_find);
 	struct registry *registry = context;
@@ -530,14 +558,15 @@ static void on_rooms_find(void *context, struct bus_request *request, const stru
 	if (!registry_session(registry, request, &find->session)) {
 		return;
 	}
-	store_scan(registry->store, prefix.bytes, prefix.size, find->after.size > 0 ? after.bytes : NULL, after.size,
-		   on_public_row, &search);
+	store_scan(registry->store, prefix.bytes, prefix.size,
+		   find->after.size > 0 ? after.bytes : NULL, after.size, on_public_row, &search);
 	answer_search(registry, request, &search);
 }
 
 /* --- room_lookup --- */
 
-static void answer_lookup(struct registry *registry, struct bus_request *request, const struct room *room)
+static void answer_lookup(struct registry *registry, struct bus_request *request,
+			  const struct room *room)
 {
 	const struct node *owner = slots_owner(registry, proto_id_slot(&room->info.room));
 	struct proto_room_found found = {
@@ -553,7 +582,8 @@ static void answer_lookup(struct registry *registry, struct bus_request *request
 	bus_reply(request, PROTO_ROOM_FOUND, &found);
 }
 
-static void on_room_lookup(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_room_lookup(void *context, struct bus_request *request,
+			   const struct proto_message *message)
 {
 	const struct proto_room_lookup *lookup = PROTO_BODY(message, room_lookup);
 	struct registry *registry = context;
@@ -565,13 +595,17 @@ static void on_room_lookup(void *context, struct bus_request *request, const str
 	if (!session) {
 		return;
 	}
-	if ((lookup->label.size > 0 && !registry_get_id(registry, &key, &id)) || !room_get(registry, &id, &room)) {
+	if ((lookup->label.size > 0 && !registry_get_id(registry, &key, &id)) ||
+	    !room_get(registry, &id, &room)) {
 		bus_refuse(request, PROTO_E_NOT_FOUND, NULL);
 		return;
 	}
-	/* Who knows the id of a private room may ask where it is; its owner alone decides who gets in. */
-	if (room.info.access == PROTO_ROOM_KIND_PUBLIC || proto_id_equal(&room.info.owner, &session->user) ||
-	    lookup->label.size == 0) {
+	/*
+	 * Who knows the id of a private room may ask where it is; its owner alone decides who gets
+	 * in.
+	 */
+	if (room.info.access == PROTO_ROOM_KIND_PUBLIC ||
+	    proto_id_equal(&room.info.owner, &session->user) || lookup->label.size == 0) {
 		answer_lookup(registry, request, &room);
 	} else {
 		bus_refuse(request, PROTO_E_NOT_FOUND, NULL);
@@ -580,7 +614,8 @@ static void on_room_lookup(void *context, struct bus_request *request, const str
 }
 
 const struct bus_route rooms_routes[] = {
-	{PROTO_ROOM_RESERVE, on_room_reserve}, {PROTO_ROOM_CLAIM, on_room_claim}, {PROTO_ROOM_INDEX, on_room_index},
-	{PROTO_ROOMS_FIND, on_rooms_find},     {PROTO_ROOM_LOOKUP, on_room_lookup},
+	{PROTO_ROOM_RESERVE, on_room_reserve}, {PROTO_ROOM_CLAIM, on_room_claim},
+	{PROTO_ROOM_INDEX, on_room_index},     {PROTO_ROOMS_FIND, on_rooms_find},
+	{PROTO_ROOM_LOOKUP, on_room_lookup},
 };
 const size_t rooms_route_count = sizeof(rooms_routes) / sizeof(rooms_routes[0]);

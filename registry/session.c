@@ -18,12 +18,14 @@ void session_table_deinit(struct session_table *table)
 	struct binding *binding;
 	struct binding *next;
 
-	HASH_ITER (hh, table->bindings, binding, next) {
+	HASH_ITER(hh, table->bindings, binding, next)
+	{
 		drop(table, binding);
 	}
 }
 
-static struct binding *find(const struct session_table *table, uint64_t peer, const struct proto_id *session)
+static struct binding *find(const struct session_table *table, uint64_t peer,
+			    const struct proto_id *session)
 {
 	struct binding wanted = {0};
 	struct binding *binding = NULL;
@@ -34,7 +36,8 @@ static struct binding *find(const struct session_table *table, uint64_t peer, co
 	return binding;
 }
 
-int session_bind(struct session_table *table, uint64_t peer, const struct session *session, uint64_t now_ms)
+int session_bind(struct session_table *table, uint64_t peer, const struct session *session,
+		 uint64_t now_ms)
 {
 	struct binding *binding = find(table, peer, &session->session);
 
@@ -55,8 +58,9 @@ int session_bind(struct session_table *table, uint64_t peer, const struct sessio
 	return 0;
 }
 
-const struct session *session_find(struct session_table *table, uint64_t peer, const struct proto_id *session,
-				   uint64_t now_ms, uint64_t wall_ms)
+const struct session *session_find(struct session_table *table, uint64_t peer,
+				   const struct proto_id *session, uint64_t now_ms,
+				   uint64_t wall_ms)
 {
 	struct binding *binding = find(table, peer, session);
 
@@ -72,7 +76,8 @@ void session_unbind(struct session_table *table, const struct proto_id *session)
 	struct binding *binding;
 	struct binding *next;
 
-	HASH_ITER (hh, table->bindings, binding, next) {
+	HASH_ITER(hh, table->bindings, binding, next)
+	{
 		if (proto_id_equal(&binding->key.session, session)) {
 			drop(table, binding);
 		}
@@ -84,8 +89,10 @@ void session_tick(struct session_table *table, uint64_t now_ms, uint64_t wall_ms
 	struct binding *binding;
 	struct binding *next;
 
-	HASH_ITER (hh, table->bindings, binding, next) {
-		if (wall_ms >= binding->session.expires || now_ms - binding->used_ms >= SESSION_IDLE_MS) {
+	HASH_ITER(hh, table->bindings, binding, next)
+	{
+		if (wall_ms >= binding->session.expires ||
+		    now_ms - binding->used_ms >= SESSION_IDLE_MS) {
 			drop(table, binding);
 		}
 	}

@@ -4,15 +4,16 @@
 /*
  * Sessions that are bound to connections, and how a session is kept. Pure.
  *
- * A session's id is no secret; what a request may do follows from the connection that it comes on: only
- * one that made the session, or showed its secret, may name it.
+ * A session's id is no secret; what a request may do follows from the connection that it comes on:
+ * only one that made the session, or showed its secret, may name it.
  */
 
 #include <uthash.h>
 #include "proto/proto.h"
 
 #define SESSION_BINDINGS_MAX 1000000
-#define SESSION_IDLE_MS 3600000 /* a binding not used for so long is forgotten; its secret makes it again */
+#define SESSION_IDLE_MS \
+	3600000 /* a binding not used for so long is forgotten; its secret makes it again */
 
 /* Who acts. */
 struct session {
@@ -39,10 +40,12 @@ struct session_table {
 
 void session_table_deinit(struct session_table *table);
 /* Returns 0, PROTO_E_BUSY (too many), or -ENOMEM. */
-int session_bind(struct session_table *table, uint64_t peer, const struct session *session, uint64_t now_ms);
+int session_bind(struct session_table *table, uint64_t peer, const struct session *session,
+		 uint64_t now_ms);
 /* NULL if it is not bound there or has expired. */
-const struct session *session_find(struct session_table *table, uint64_t peer, const struct proto_id *session,
-				   uint64_t now_ms, uint64_t wall_ms);
+const struct session *session_find(struct session_table *table, uint64_t peer,
+				   const struct proto_id *session, uint64_t now_ms,
+				   uint64_t wall_ms);
 /* Forget a session on all connections. */
 void session_unbind(struct session_table *table, const struct proto_id *session);
 void session_tick(struct session_table *table, uint64_t now_ms, uint64_t wall_ms);

@@ -71,8 +71,8 @@ static bool segments_are_sound(const struct proto_slot_record *record)
 		const struct proto_segment *segment = &list->items[i];
 		const struct proto_segment *before = i > 0 ? &list->items[i - 1] : NULL;
 
-		if (segment->members.count == 0 || segment->first == 0 || segment->since_epoch > segment->epoch ||
-		    segment->epoch > record->epoch) {
+		if (segment->members.count == 0 || segment->first == 0 ||
+		    segment->since_epoch > segment->epoch || segment->epoch > record->epoch) {
 			return false;
 		}
 		if (!segment->sealed && i + 1 < list->count) {
@@ -81,7 +81,8 @@ static bool segments_are_sound(const struct proto_slot_record *record)
 		if (segment->sealed && segment->last + 1 < segment->first) {
 			return false;
 		}
-		if (before && (segment->since_epoch <= before->epoch || segment->first != before->last + 1)) {
+		if (before &&
+		    (segment->since_epoch <= before->epoch || segment->first != before->last + 1)) {
 			return false;
 		}
 	}
@@ -90,7 +91,8 @@ static bool segments_are_sound(const struct proto_slot_record *record)
 
 static bool same_owner(const struct proto_slot_record *a, const struct proto_slot_record *b)
 {
-	return proto_span_equal(a->owner, b->owner) && proto_id_equal(&a->incarnation, &b->incarnation);
+	return proto_span_equal(a->owner, b->owner) &&
+	       proto_id_equal(&a->incarnation, &b->incarnation);
 }
 
 /* T1: a new term. T5: its segment is opened, by the one who began it. */
@@ -112,7 +114,9 @@ int slot_table_check(const struct slot_table *table, const struct proto_slot_rec
 	if (next->version != now->version) {
 		return PROTO_E_VERSION_CONFLICT;
 	}
-	return next->owner.size > 0 && segments_are_sound(next) && follows(now, next) ? 0 : PROTO_E_BAD_VALUE;
+	return next->owner.size > 0 && segments_are_sound(next) && follows(now, next)
+		       ? 0
+		       : PROTO_E_BAD_VALUE;
 }
 
 /* --- changes --- */

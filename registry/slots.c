@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * Slots: who should own them (wishes), who owns them (records), who serves them (the published map).
+ * Slots: who should own them (wishes), who owns them (records), who serves them (the published
+ * map).
  *
- * Wishes are advice: a roomd that is wished for takes over by compare-and-swap on the record, whatever the
- * registry thinks of it meanwhile. The map lists a slot under an owner while its record is OPEN and the
- * owner's incarnation is alive.
+ * Wishes are advice: a roomd that is wished for takes over by compare-and-swap on the record,
+ * whatever the registry thinks of it meanwhile. The map lists a slot under an owner while its
+ * record is OPEN and the owner's incarnation is alive.
  */
 
 #include <errno.h>
@@ -30,7 +31,8 @@ static void on_wishes_kept(void *context, int result)
 {
 	(void)context;
 	if (result != 0) {
-		log_error("assignment.not_kept", LOG_TEXT("code", proto_error_info((enum proto_code)result)->code));
+		log_error("assignment.not_kept",
+			  LOG_TEXT("code", proto_error_info((enum proto_code)result)->code));
 	}
 }
 
@@ -59,7 +61,8 @@ static void wishes_keep(struct registry *registry)
 		at += length;
 	}
 	for (size_t slot = 0; slot < PROTO_SLOTS; slot++) {
-		size_t wish = wishes->slots[slot] == ASSIGNMENT_NOBODY ? WISH_NOBODY : wishes->slots[slot];
+		size_t wish = wishes->slots[slot] == ASSIGNMENT_NOBODY ? WISH_NOBODY
+								       : wishes->slots[slot];
 
 		*at++ = (uint8_t)(wish >> 8);
 		*at++ = (uint8_t)wish;
@@ -106,7 +109,10 @@ static void on_wishes_row(void *context, const struct store_row *row)
 
 /* --- wishes: made --- */
 
-/* Whether a node of this name may have slots now: it is alive, or may still come back after our own restart. */
+/*
+ * Whether a node of this name may have slots now: it is alive, or may still come back after our own
+ * restart.
+ */
 static bool may_own(const struct registry *registry, const char *name, uint64_t now_ms)
 {
 	const struct node *node = node_find(&registry->nodes, proto_span(name));
@@ -170,8 +176,8 @@ static void balance(struct registry *registry, uint64_t now_ms)
 		return;
 	}
 	change.version = ++wishes->version;
-	log_info("slots.assigned", LOG_NUMBER("changed", changed), LOG_NUMBER("nodes", wishes->name_count),
-		 LOG_NUMBER("version", wishes->version));
+	log_info("slots.assigned", LOG_NUMBER("changed", changed),
+		 LOG_NUMBER("nodes", wishes->name_count), LOG_NUMBER("version", wishes->version));
 	wishes_keep(registry);
 	bus_publish(registry->publisher, NULL, PROTO_ASSIGNMENT_CHANGED, &change);
 }
@@ -187,7 +193,10 @@ struct node *slots_owner(const struct registry *registry, unsigned int slot)
 		return NULL;
 	}
 	node = node_find(&registry->nodes, record->owner);
-	return node && node_is_alive(node) && proto_id_equal(&node->incarnation, &record->incarnation) ? node : NULL;
+	return node && node_is_alive(node) &&
+			       proto_id_equal(&node->incarnation, &record->incarnation)
+		       ? node
+		       : NULL;
 }
 
 /* Builds `nodes` and `runs` of a map; `only` (may be NULL) says which slots count. */
@@ -226,7 +235,8 @@ static void map_add(struct map *map, unsigned int slot, const struct node *node)
 		last->last = slot;
 		return;
 	}
-	map->runs[map->run_count++] = (struct proto_slot_run){.first = slot, .last = slot, .owner = owner};
+	map->runs[map->run_count++] = (struct proto_slot_run){
+		.first = slot, .last = slot, .owner = owner};
 }
 
 static void publish_map(struct registry *registry)
@@ -258,7 +268,8 @@ static void publish_map(struct registry *registry)
 	bus_publish(registry->publisher, NULL, PROTO_SLOTS_CHANGED, &change);
 }
 
-static void on_slots_get(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_slots_get(void *context, struct bus_request *request,
+			 const struct proto_message *message)
 {
 	static struct map map;
 	struct registry *registry = context;
@@ -294,8 +305,8 @@ static const struct node *least_loaded(const struct registry *registry)
 	const struct node *node;
 
 	for (node = registry->nodes.nodes; node; node = node->hh.next) {
-		if (node->service != PROTO_SERVICE_ROOMD || node->state != PROTO_NODE_STATE_ONLINE ||
-		    node->slots == 0) {
+		if (node->service != PROTO_SERVICE_ROOMD ||
+		    node->state != PROTO_NODE_STATE_ONLINE || node->slots == 0) {
 			continue;
 		}
 		if (!best || node->load_permille / 100 < best->load_permille / 100 ||
@@ -338,29 +349,36 @@ static bool shares(const struct node *a, const struct node *b, bool by_zone)
 		       : a->host[0] != '\0' && strcmp(a->host, b->host) == 0;
 }
 
-/* How bad it is to put a replica there, beside those chosen: same zone, same host, then how full it is. */
+/*
+ * How bad it is to put a replica there, beside those chosen: same zone, same host, then how full it
+ * is.
+ */
 static uint64_t place_cost(const struct node *node, struct node *const *chosen, size_t count)
 {
 	uint64_t cost = node->rooms < (1ULL << 40) ? node->rooms : 1ULL << 40;
 
 	for (size_t i = 0; i < count; i++) {
-		cost += (shares(node, chosen[i], true) ? 1ULL << 50 : 0) + (shares(node, chosen[i], false) ? 1ULL << 45 : 0);
+		cost += (shares(node, chosen[i], true) ? 1ULL << 50 : 0) +
+			(shares(node, chosen[i], false) ? 1ULL << 45 : 0);
 	}
 	return cost;
 }
 
-static struct node *place_next(const struct registry *registry, struct node *const *chosen, size_t count)
+static struct node *place_next(const struct registry *registry, struct node *const *chosen,
+			       size_t count)
 {
 	struct node *best = NULL;
 	struct node *node;
 
 	for (node = registry->nodes.nodes; node; node = node->hh.next) {
-		bool taken = node->service != PROTO_SERVICE_STORAGED || node->state != PROTO_NODE_STATE_ONLINE;
+		bool taken = node->service != PROTO_SERVICE_STORAGED ||
+			     node->state != PROTO_NODE_STATE_ONLINE;
 
 		for (size_t i = 0; i < count; i++) {
 			taken = taken || chosen[i] == node;
 		}
-		if (!taken && (!best || place_cost(node, chosen, count) < place_cost(best, chosen, count))) {
+		if (!taken &&
+		    (!best || place_cost(node, chosen, count) < place_cost(best, chosen, count))) {
 			best = node;
 		}
 	}
@@ -379,7 +397,8 @@ static size_t place(const struct registry *registry, struct proto_store_place *r
 			break; /* fewer than wanted: the roomd will ask again */
 		}
 		chosen[count] = node;
-		ret_places[count++] = (struct proto_store_place){node->store, proto_span(node->address)};
+		ret_places[count++] = (struct proto_store_place){node->store,
+								 proto_span(node->address)};
 	}
 	return count;
 }
@@ -398,13 +417,14 @@ static void stores_all(const struct registry *registry, struct stores *stores)
 	stores->count = 0;
 	for (node = registry->nodes.nodes; node; node = node->hh.next) {
 		if (node->service == PROTO_SERVICE_STORAGED) {
-			stores->places[stores->count++] =
-				(struct proto_store_place){node->store, proto_span(node->address)};
+			stores->places[stores->count++] = (struct proto_store_place){
+				node->store, proto_span(node->address)};
 		}
 	}
 }
 
-static void on_slots_read(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_slots_read(void *context, struct bus_request *request,
+			  const struct proto_message *message)
 {
 	static struct proto_slot_record records[PROTO_SLOTS];
 	static struct stores stores;
@@ -447,12 +467,15 @@ struct swap_part {
 static void swap_finish(struct swap *swap)
 {
 	static struct proto_slot_record records[256];
-	const struct proto_slot_swap *asked = PROTO_BODY(bus_request_message(swap->request), slot_swap);
+	const struct proto_slot_swap *asked = PROTO_BODY(bus_request_message(swap->request),
+							 slot_swap);
 	struct proto_store_place places[PROTO_MEMBERS_MAX];
-	struct proto_slot_swapped answer = {.records = {records, asked->records.count}, .members.items = places};
+	struct proto_slot_swapped answer = {.records = {records, asked->records.count},
+					    .members.items = places};
 
 	for (size_t i = 0; i < asked->records.count; i++) {
-		records[i] = *slot_table_get(swap->registry->slots, (unsigned int)asked->records.items[i].slot);
+		records[i] = *slot_table_get(swap->registry->slots,
+					     (unsigned int)asked->records.items[i].slot);
 	}
 	if (asked->place) {
 		answer.members.count = place(swap->registry, places);
@@ -514,7 +537,8 @@ static void swap_one(struct swap *swap, const struct proto_slot_record *next)
 }
 
 /* A record that can never be written is a mistake of the caller: nothing of the message is. */
-static enum proto_code swap_check(const struct registry *registry, const struct proto_slot_swap *asked)
+static enum proto_code swap_check(const struct registry *registry,
+				  const struct proto_slot_swap *asked)
 {
 	for (size_t i = 0; i < asked->records.count; i++) {
 		const struct proto_slot_record *next = &asked->records.items[i];
@@ -529,7 +553,8 @@ static enum proto_code swap_check(const struct registry *registry, const struct 
 	return 0;
 }
 
-static void on_slot_swap(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_slot_swap(void *context, struct bus_request *request,
+			 const struct proto_message *message)
 {
 	const struct proto_slot_swap *asked = PROTO_BODY(message, slot_swap);
 	struct registry *registry = context;
@@ -558,7 +583,8 @@ static void on_slot_swap(void *context, struct bus_request *request, const struc
 
 /* --- slots_assigned --- */
 
-static void on_slots_assigned(void *context, struct bus_request *request, const struct proto_message *message)
+static void on_slots_assigned(void *context, struct bus_request *request,
+			      const struct proto_message *message)
 {
 	static struct proto_slot_range ranges[PROTO_SLOTS];
 	const struct proto_slots_assigned *asked = PROTO_BODY(message, slots_assigned);
@@ -570,7 +596,8 @@ static void on_slots_assigned(void *context, struct bus_request *request, const 
 	for (size_t slot = 0; slot < PROTO_SLOTS; slot++) {
 		size_t wish = wishes->slots[slot];
 
-		if (wish == ASSIGNMENT_NOBODY || !proto_span_equal(proto_span(wishes->names[wish]), asked->node)) {
+		if (wish == ASSIGNMENT_NOBODY ||
+		    !proto_span_equal(proto_span(wishes->names[wish]), asked->node)) {
 			continue;
 		}
 		if (*count > 0 && ranges[*count - 1].last + 1 == slot) {

@@ -3,10 +3,10 @@
 /*
  * The store on one machine: LMDB, one table, values behind their version (8 bytes, big-endian).
  *
- * Transactions queue up; one LMDB transaction at a time runs on a helper thread and carries all that
- * have queued up while the last one was on its way, so that a thousand changes cost one disk sync. Each
- * one's compares are checked inside, after the changes of those before it. Reads run on the loop's
- * thread in read-only transactions (MDB_NOTLS).
+ * Transactions queue up; one LMDB transaction at a time runs on a helper thread and carries all
+ * that have queued up while the last one was on its way, so that a thousand changes cost one disk
+ * sync. Each one's compares are checked inside, after the changes of those before it. Reads run on
+ * the loop's thread in read-only transactions (MDB_NOTLS).
  */
 
 #include "registry/store.h"
@@ -83,25 +83,28 @@ void store_txn_free(struct store_txn *txn)
 	if (!txn) {
 		return;
 	}
-	LL_FOREACH_SAFE (txn->steps, step, next) {
+	LL_FOREACH_SAFE(txn->steps, step, next)
+	{
 		free(step);
 	}
 	free(txn);
 }
 
-static void add_step(struct store_txn *txn, enum step_kind kind, const void *key, size_t key_size, const void *value,
-		     size_t value_size, uint64_t version)
+static void add_step(struct store_txn *txn, enum step_kind kind, const void *key, size_t key_size,
+		     const void *value, size_t value_size, uint64_t version)
 {
 	struct step *step = NULL;
 
-	if (key_size > 0 && key_size <= STORE_KEY_BYTES_MAX && value_size <= STORE_VALUE_BYTES_MAX) {
+	if (key_size > 0 && key_size <= STORE_KEY_BYTES_MAX &&
+	    value_size <= STORE_VALUE_BYTES_MAX) {
 		step = malloc(sizeof(*step) + key_size + value_size);
 	}
 	if (!step) {
 		txn->broken = true;
 		return;
 	}
-	*step = (struct step){.kind = kind, .version = version, .key_size = key_size, .value_size = value_size};
+	*step = (struct step){
+		.kind = kind, .version = version, .key_size = key_size, .value_size = value_size};
 	memcpy(step->bytes, key, key_size);
 	if (value_size > 0) {
 		memcpy(step->bytes + key_size, value, value_size);
@@ -119,7 +122,8 @@ void store_txn_compare(struct store_txn *txn, const void *key, size_t key_size, 
 	add_step(txn, STEP_COMPARE, key, key_size, NULL, 0, version);
 }
 
-void store_txn_put(struct store_txn *txn, const void *key, size_t key_size, const void *value, size_t value_size)
+void store_txn_put(struct store_txn *txn, const void *key, size_t key_size, const void *value,
+		   size_t value_size)
 {
 	add_step(txn, STEP_PUT, key, key_size, value, value_size, 0);
 }
@@ -181,7 +185,8 @@ bool store_get(struct store *store, const void *key, size_t key_size,
 	if (key_size == 0 || key_size > STORE_KEY_BYTES_MAX || !begin_read(store)) {
 		return false;
 	}
-	if (mdb_get(store->reader, store->table, &name, &data) == 0 && row_read(&name, &data, &row)) {
+	if (mdb_get(store->reader, store->table, &name, &data) == 0 &&
+	    row_read(&name, &data, &row)) {
 		found = true;
 		visit(context, &row);
 	}
@@ -194,15 +199,18 @@ static bool has_prefix(const MDB_val *key, const void *prefix, size_t size)
 	return key->mv_size >= size && memcmp(key->mv_data, prefix, size) == 0;
 }
 
-static void scan(MDB_cursor *cursor, const void *prefix, size_t prefix_size, const void *after, size_t after_size,
-		 bool (*visit)(void *context, const struct store_row *row), void *context)
+static void scan(MDB_cursor *cursor, const void *prefix, size_t prefix_size, const void *after,
+		 size_t after_size, bool (*visit)(void *context, const struct store_row *row),
+		 void *context)
 {
-	MDB_val key = after ? (MDB_val){after_size, (void *)after} : (MDB_val){prefix_size, (void *)prefix};
+	MDB_val key = after ? (MDB_val){after_size, (void *)after}
+			    : (MDB_val){prefix_size, (void *)prefix};
 	MDB_val data;
 	struct store_row row;
 	int r = mdb_cursor_get(cursor, &key, &data, MDB_SET_RANGE);
 
-	if (r == 0 && after && key.mv_size == after_size && memcmp(key.mv_data, after, after_size) == 0) {
+	if (r == 0 && after && key.mv_size == after_size &&
+	    memcmp(key.mv_data, after, after_size) == 0) {
 		r = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
 	}
 	while (r == 0 && has_prefix(&key, prefix, prefix_size)) {
@@ -213,8 +221,9 @@ static void scan(MDB_cursor *cursor, const void *prefix, size_t prefix_size, con
 	}
 }
 
-void store_scan(struct store *store, const void *prefix, size_t prefix_size, const void *after, size_t after_size,
-		bool (*visit)(void *context, const struct store_row *row), void *context)
+void store_scan(struct store *store, const void *prefix, size_t prefix_size, const void *after,
+		size_t after_size, bool (*visit)(void *context, const struct store_row *row),
+		void *context)
 {
 	MDB_cursor *cursor = NULL;
 
@@ -244,10 +253,12 @@ static bool compares_hold(struct store *store, MDB_txn *writer, struct store_txn
 {
 	struct step *step;
 
-	LL_FOREACH (txn->steps, step) {
+	LL_FOREACH(txn->steps, step)
+	{
 		MDB_val key = {step->key_size, step->bytes};
 
-		if (step->kind == STEP_COMPARE && version_of(store, writer, &key) != step->version) {
+		if (step->kind == STEP_COMPARE &&
+		    version_of(store, writer, &key) != step->version) {
 			return false;
 		}
 	}
@@ -272,7 +283,8 @@ static int make_step(struct store *store, MDB_txn *writer, struct step *step)
 	r = mdb_put(writer, store->table, &key, &data, MDB_RESERVE);
 	if (r == 0) {
 		put_be64(data.mv_data, version);
-		memcpy((char *)data.mv_data + VERSION_BYTES, step->bytes + step->key_size, step->value_size);
+		memcpy((char *)data.mv_data + VERSION_BYTES, step->bytes + step->key_size,
+		       step->value_size);
 	}
 	return r;
 }
@@ -285,7 +297,8 @@ static int make_txn(struct store *store, MDB_txn *writer, struct store_txn *txn)
 		txn->result = PROTO_E_VERSION_CONFLICT;
 		return 0;
 	}
-	LL_FOREACH (txn->steps, step) {
+	LL_FOREACH(txn->steps, step)
+	{
 		int r = make_step(store, writer, step);
 
 		if (r != 0) {
@@ -304,7 +317,8 @@ static int make_batch(struct store *store)
 	if (r != 0) {
 		return r;
 	}
-	LL_FOREACH (store->running, txn) {
+	LL_FOREACH(store->running, txn)
+	{
 		r = make_txn(store, writer, txn);
 		if (r != 0) {
 			mdb_txn_abort(writer);
@@ -335,7 +349,8 @@ static void finish_all(struct store *store, struct store_txn *txns)
 	struct store_txn *txn;
 	struct store_txn *next;
 
-	LL_FOREACH_SAFE (txns, txn, next) {
+	LL_FOREACH_SAFE(txns, txn, next)
+	{
 		finish(store, txn, store->failed ? PROTO_E_STORAGE_FAILED : txn->result);
 	}
 }
@@ -448,8 +463,9 @@ static int open_env(struct store *store, const char *directory)
 	return r > 0 ? -r : r < 0 ? -EIO : 0;
 }
 
-int store_open_lmdb(uv_loop_t *loop, const char *directory, void (*on_failed)(void *context, int error),
-		    void *context, struct store **ret_store)
+int store_open_lmdb(uv_loop_t *loop, const char *directory,
+		    void (*on_failed)(void *context, int error), void *context,
+		    struct store **ret_store)
 {
 	struct store *store = calloc(1, sizeof(*store));
 	int r;
@@ -457,7 +473,8 @@ int store_open_lmdb(uv_loop_t *loop, const char *directory, void (*on_failed)(vo
 	if (!store) {
 		return -ENOMEM;
 	}
-	*store = (struct store){.loop = loop, .lock = -1, .on_failed = on_failed, .context = context};
+	*store = (struct store){
+		.loop = loop, .lock = -1, .on_failed = on_failed, .context = context};
 	r = mkdir(directory, 0700) == 0 || errno == EEXIST ? 0 : -errno;
 	if (r == 0) {
 		r = lock_directory(store, directory);
