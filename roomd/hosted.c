@@ -8,6 +8,7 @@
 
 #include "roomd/hosted.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <utlist.h>
 #include "roomd/daemon.h"
@@ -32,6 +33,7 @@ const struct proto_id *hosted_store(const struct slot *slot, unsigned int attemp
 {
 	const struct segment_spec *spec = segment_spec(slot->segment);
 
+	assert(spec->member_count > 0);
 	for (size_t i = 0; i < spec->member_count; i++) {
 		size_t member = (i + attempt) % spec->member_count;
 
@@ -202,7 +204,7 @@ static bool evict_one(struct roomd *roomd)
 struct hosted *hosted_get(struct roomd *roomd, struct slot *slot, const struct proto_id *id)
 {
 	struct hosted *hosted = hosted_find(roomd, id);
-	struct hosted *slot_rooms = slot->user;
+	struct hosted *slot_rooms;
 
 	if (hosted) {
 		DL_DELETE2(roomd->use, hosted, use_prev, use_next);
