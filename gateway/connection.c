@@ -167,6 +167,7 @@ void connection_fail(struct connection *connection, unsigned int code)
 		return;
 	}
 	connection->closing_ms = gateway_now_ms(connection->gateway);
+	DL_APPEND2(connection->gateway->closing, connection, closing_prev, closing_next);
 	if (frame_new(FRAME_CLOSE, payload, sizeof(payload), &frame) == 0) {
 		(void)outbox_push_anyway(&connection->outbox, frame);
 		frame_unref(frame);
@@ -229,7 +230,7 @@ static void link_in(struct connection *connection)
 {
 	struct gateway *gateway = connection->gateway;
 
-	connection->wheel = (unsigned int)(connection->serial % GATEWAY_WHEEL);
+	connection->wheel = (unsigned int)(connection->serial % gateway->wheel_slots);
 	DL_APPEND(gateway->connections, connection);
 	DL_APPEND2(gateway->wheel[connection->wheel], connection, wheel_prev, wheel_next);
 	gateway->connection_count++;
@@ -278,6 +279,9 @@ void connection_free(struct connection *connection)
 	if (connection->is_dirty) {
 		DL_DELETE2(gateway->dirty, connection, dirty_prev, dirty_next);
 	}
+	if (connection->closing_ms > 0) {
+		DL_DELETE2(gateway->closing, connection, closing_prev, closing_next);
+	}
 	DL_DELETE(gateway->connections, connection);
 	DL_DELETE2(gateway->wheel[connection->wheel], connection, wheel_prev, wheel_next);
 	gateway->connection_count--;
@@ -292,6 +296,7 @@ void connection_free(struct connection *connection)
 void connection_heard(struct connection *connection)
 {
 	connection->heard_ms = gateway_now_ms(connection->gateway);
+	connection->pinged = false;
 }
 
 static void keep_early(struct connection *connection, const char *data, size_t size)
@@ -389,16 +394,31 @@ static void look_after(struct connection *connection)
 	bool backlog = connection->outbox.count > 0 || listener_is_choked(connection->socket);
 
 	if (connection->closing_ms > 0) {
-		if (now_ms - connection->closing_ms > CONNECTION_CLOSING_MS) {
-			listener_kill(connection->socket);
-		}
-	} else if (backlog && now_ms - connection->moved_ms > settings->stuck_ms) {
+		return; /* cut_off() looks after it */
+	}
+	if (backlog && now_ms - connection->moved_ms > settings->stuck_ms) {
 		log_info("connection.too_slow", LOG_NUMBER("connection", connection->serial));
 		connection_close(connection, "too_slow", false, 0, CLOSE_TOO_SLOW);
-	} else if (silent_ms > settings->silence_ms) {
+	} else if (silent_ms > settings->silence_ms && connection->pinged) {
 		connection_close(connection, "silent", false, 0, CLOSE_SILENT);
 	} else if (silent_ms > settings->ping_ms) {
+		connection->pinged = true;
 		ping(connection);
+	}
+}
+
+/* Those who do not answer our close frame. */
+static void cut_off(struct gateway *gateway)
+{
+	uint64_t now_ms = gateway_now_ms(gateway);
+	struct connection *connection;
+
+	DL_FOREACH2(gateway->closing, connection, closing_next)
+	{
+		if (now_ms - connection->closing_ms < CONNECTION_CLOSING_MS) {
+			return;
+		}
+		listener_kill(connection->socket);
 	}
 }
 
@@ -407,7 +427,8 @@ void connections_tick(struct gateway *gateway)
 	struct connection *connection;
 	struct connection *next;
 
-	gateway->wheel_at = (gateway->wheel_at + 1) % GATEWAY_WHEEL;
+	cut_off(gateway);
+	gateway->wheel_at = (gateway->wheel_at + 1) % gateway->wheel_slots;
 	DL_FOREACH_SAFE2(gateway->wheel[gateway->wheel_at], connection, next, wheel_next)
 	{
 		look_after(connection);

@@ -60,12 +60,15 @@ struct connection {
 	unsigned int wheel;
 	bool binary; /* the message under way came in binary frames */
 	bool is_dirty;
+	bool pinged; /* since it was last heard */
 	struct connection *prev;
 	struct connection *next;
 	struct connection *dirty_prev;
 	struct connection *dirty_next;
 	struct connection *wheel_prev;
 	struct connection *wheel_next;
+	struct connection *closing_prev;
+	struct connection *closing_next;
 	struct connection *session_prev;
 	struct connection *session_next;
 };

@@ -97,14 +97,28 @@ static void reset(struct follow *follow, uint64_t seq)
 	connection_tell(follow->connection, PROTO_RESET, 0, &body);
 }
 
+/*
+ * The mark is tagged as an event without a number is: it must not stand in the queue when events
+ * before it are dropped.
+ */
+static void send_mark(struct follow *follow)
+{
+	struct proto_caught_up body = {.room = follow->room->id, .seq = follow->last};
+	struct sheet sheet = {.type = PROTO_CAUGHT_UP, .body = &body};
+	struct frame *frame = sheet_frame(&sheet, follow->connection->form);
+
+	follow->owes_mark = !frame;
+	if (frame) {
+		connection_send(follow->connection, frame, follow, 0);
+	}
+	sheet_deinit(&sheet);
+}
+
 static void become_live(struct follow *follow)
 {
 	follow->state = FOLLOW_LIVE;
 	if (follow->owes_mark) {
-		struct proto_caught_up body = {.room = follow->room->id, .seq = follow->last};
-
-		follow->owes_mark = false;
-		connection_tell(follow->connection, PROTO_CAUGHT_UP, 0, &body);
+		send_mark(follow);
 	}
 }
 
@@ -191,7 +205,11 @@ void follow_shed(void *tag, uint64_t seq)
 {
 	struct follow *follow = tag;
 
-	follow->last = seq - 1 < follow->last ? seq - 1 : follow->last;
+	if (seq == 0) {
+		follow->owes_mark = true;
+	} else if (seq - 1 < follow->last) {
+		follow->last = seq - 1;
+	}
 	follow->state = follow->state == FOLLOW_LIVE ? FOLLOW_BEHIND : follow->state;
 }
 
@@ -217,7 +235,9 @@ static void start(struct follow *follow, const struct proto_room_opened *opened)
 	follow->role = opened->role;
 	follow->last = opened->seq;
 	follow->state = FOLLOW_BEHIND;
-	room->access = opened->access;
+	if (!room->cursor.known || opened->seq >= room->cursor.last) {
+		room->access = opened->access; /* else a later event has said it */
+	}
 	connection_tell(follow->connection, PROTO_ROOM_OPENED, follow->request, opened);
 	if (!room->cursor.known) {
 		cursor_advance(&room->cursor, opened->epoch, opened->seq);

@@ -49,7 +49,7 @@ struct follow *follow_find(const struct connection *connection, const struct pro
 void follow_set_here(struct follow *follow, bool here);
 /* Queue the event after `last`. */
 void follow_deliver(struct follow *follow, struct sheet *sheet, uint64_t seq);
-/* Frames of this follow were dropped from a queue, the oldest being `seq`. For outbox_shed(). */
+/* A frame of it was dropped from a queue: event `seq`, or the mark (0). For outbox_shed(). */
 void follow_shed(void *follow, uint64_t seq);
 /* The connection's queue is empty: whoever is behind may go on. */
 void follows_drained(struct connection *connection);

@@ -210,6 +210,15 @@ static int join(struct gateway *gateway)
 	return r ? r : upstream_registry_new(gateway);
 }
 
+/* Connections are looked at twice in a ping interval, so that pings are not late by much. */
+static unsigned int wheel_slots(uint64_t ping_ms)
+{
+	uint64_t slots = ping_ms / (2 * (uint64_t)GATEWAY_TICK_MS);
+
+	slots = slots > 0 ? slots : 1;
+	return slots < GATEWAY_WHEEL_MAX ? (unsigned int)slots : GATEWAY_WHEEL_MAX;
+}
+
 static void start_timers(struct gateway *gateway)
 {
 	uv_loop_t *loop = gateway->service->loop;
@@ -259,6 +268,7 @@ static int start(struct service *service, const void *settings, void **ret_daemo
 	*ret_daemon = gateway;
 	gateway->service = service;
 	gateway->settings = settings;
+	gateway->wheel_slots = wheel_slots(gateway->settings->ping_ms);
 	start_timers(gateway);
 	r = make_numbers(gateway);
 	r = r ? r : assets_load(gateway->settings->ui, &gateway->assets);
@@ -338,8 +348,7 @@ const struct service_spec gateway_spec = {
 	.config =
 		{
 			.program = "gateway",
-			.summary =
-				"serves browsers: the application, HTTP and WebSockets",
+			.summary = "serves browsers: the application, HTTP and WebSockets",
 			.fields = fields,
 			.field_count = sizeof(fields) / sizeof(fields[0]),
 		},

@@ -21,7 +21,7 @@ struct session;
 struct upstream;
 
 #define GATEWAY_TICK_MS 1000
-#define GATEWAY_WHEEL 15
+#define GATEWAY_WHEEL_MAX 15
 
 struct gateway_settings {
 	struct service_settings service;
@@ -76,8 +76,10 @@ struct gateway {
 	struct feed_room *rooms;
 	struct connection *connections;
 	struct connection *dirty; /* connections with frames to send at the end of this turn */
+	struct connection *closing; /* the one that has been for longest first */
 	struct mine *mines;
-	struct connection *wheel[GATEWAY_WHEEL]; /* each is looked at once in a turn */
+	struct connection *wheel[GATEWAY_WHEEL_MAX]; /* each is looked at once in a turn */
+	unsigned int wheel_slots; /* a turn takes so many ticks */
 	unsigned int wheel_at;
 	size_t connection_count;
 	uint64_t connection_serial;

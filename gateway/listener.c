@@ -96,9 +96,11 @@ void listener_want_write(struct lws *socket)
 	lws_callback_on_writable(socket);
 }
 
+/* The library looks at its timers when it is woken by anything else: wake it. */
 void listener_kill(struct lws *socket)
 {
 	lws_set_timeout(socket, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+	lws_cancel_service(lws_get_context(socket));
 }
 
 /* --- life --- */

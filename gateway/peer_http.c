@@ -21,48 +21,61 @@ static const char *const methods[] = {
 
 #define METHOD_COUNT (sizeof(methods) / sizeof(methods[0]))
 
-/* `name=value`; what does not fit is cut short and will not match anything. */
-static void copy_query(struct lws *wsi, struct exchange *exchange)
+/* One `name=value`. */
+static void add_parameter(struct exchange *exchange, const char *text, size_t size)
 {
-	char text[HTTP_HEADER_BYTES_MAX];
-	int n;
+	struct http_parameter *parameter = &exchange->query[exchange->query_count++];
+	const char *equals = memchr(text, '=', size);
+	size_t name_size = equals ? (size_t)(equals - text) : size;
 
-	for (int i = 0; i < HTTP_QUERY_MAX; i++) {
-		struct http_parameter *parameter = &exchange->query[exchange->query_count];
-		const char *equals;
-
-		n = lws_hdr_copy_fragment(wsi, text, sizeof(text), WSI_TOKEN_HTTP_URI_ARGS, i);
-		if (n < 0) {
-			return;
-		}
-		text[n] = 0;
-		equals = strchr(text, '=');
-		(void)snprintf(parameter->name, sizeof(parameter->name), "%.*s",
-			       equals ? (int)(equals - text) : n, text);
-		(void)snprintf(parameter->value, sizeof(parameter->value), "%s",
-			       equals ? equals + 1 : "");
-		exchange->query_count++;
-	}
+	/* a name that is cut short matches none of ours */
+	(void)snprintf(parameter->name, sizeof(parameter->name), "%.*s", (int)name_size, text);
+	(void)snprintf(parameter->value, sizeof(parameter->value), "%s", equals ? equals + 1 : "");
 }
 
-static struct exchange *exchange_of(struct lws *wsi, struct peer *peer)
+/* False: there are more, or longer ones, than we look at. */
+static bool copy_query(struct lws *wsi, struct exchange *exchange)
+{
+	char text[HTTP_HEADER_BYTES_MAX];
+
+	for (int i = 0; lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, i) > 0; i++) {
+		int n = lws_hdr_copy_fragment(wsi, text, sizeof(text), WSI_TOKEN_HTTP_URI_ARGS, i);
+
+		if (n < 0 || i == HTTP_QUERY_MAX) {
+			return false;
+		}
+		text[n] = 0;
+		add_parameter(exchange, text, (size_t)n);
+	}
+	return true;
+}
+
+/* False: the address is longer than any of ours. */
+static bool copy_address(struct lws *wsi, struct exchange *exchange, const char *path, int size)
+{
+	if (size < 0 || size >= HTTP_PATH_BYTES_MAX) {
+		return false;
+	}
+	exchange->path_size = (size_t)size;
+	memcpy(exchange->path, path, (size_t)size);
+	return copy_query(wsi, exchange);
+}
+
+static struct exchange *exchange_of(struct lws *wsi, struct peer *peer, bool *ret_fits)
 {
 	struct exchange *exchange = calloc(1, sizeof(*exchange));
 	char *path;
 	int size;
 	int method = lws_http_get_uri_and_method(wsi, &path, &size);
 
-	if (!exchange || method < 0 || (size_t)method >= METHOD_COUNT ||
-	    size >= HTTP_PATH_BYTES_MAX) {
+	if (!exchange || method < 0 || (size_t)method >= METHOD_COUNT) {
 		free(exchange);
 		return NULL;
 	}
 	exchange->gateway = peer->listener->gateway;
 	exchange->socket = wsi;
 	exchange->method = methods[method];
-	exchange->path_size = (size_t)size;
-	memcpy(exchange->path, path, (size_t)size);
-	copy_query(wsi, exchange);
+	*ret_fits = copy_address(wsi, exchange, path, size);
 	exchange->has_origin = lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) > 0;
 	peer_copy_header(wsi, WSI_TOKEN_ORIGIN, exchange->origin, sizeof(exchange->origin));
 	peer_copy_header(wsi, WSI_TOKEN_HTTP_CONTENT_TYPE, exchange->content_type,
@@ -108,14 +121,17 @@ static bool read_length(struct lws *wsi, struct exchange *exchange, size_t *ret_
 static int begin(struct lws *wsi, struct peer *peer)
 {
 	size_t size;
+	bool fits;
 
 	peer_drop_exchange(peer);
-	peer->exchange = exchange_of(wsi, peer);
+	peer->exchange = exchange_of(wsi, peer, &fits);
 	if (!peer->exchange) {
 		return -1;
 	}
-	if (read_length(wsi, peer->exchange, &size) && http_begin(peer->exchange, size) &&
-	    size == 0) {
+	if (!fits) {
+		http_reject(peer->exchange, 414, PROTO_E_LIMIT, "the address is too long");
+	} else if (read_length(wsi, peer->exchange, &size) && http_begin(peer->exchange, size) &&
+		   size == 0) {
 		http_end(peer->exchange);
 	}
 	return 0;

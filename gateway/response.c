@@ -34,6 +34,7 @@ static const struct {
 	{410, "Gone"},
 	{411, "Length Required"},
 	{413, "Content Too Large"},
+	{414, "URI Too Long"},
 	{415, "Unsupported Media Type"},
 	{500, "Internal Server Error"},
 	{503, "Service Unavailable"},
