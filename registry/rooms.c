@@ -588,13 +588,15 @@ static void on_room_lookup(void *context, struct bus_request *request,
 	const struct proto_room_lookup *lookup = PROTO_BODY(message, room_lookup);
 	struct registry *registry = context;
 	const struct session *session = registry_session(registry, request, &lookup->session);
-	struct registry_key key = label_key("label/", lookup->label);
-	struct proto_id id = lookup->room;
+	struct registry_key key;
+	struct proto_id id;
 	struct room room;
 
 	if (!session) {
-		return;
+		return; /* refused: the message is gone */
 	}
+	key = label_key("label/", lookup->label);
+	id = lookup->room;
 	if ((lookup->label.size > 0 && !registry_get_id(registry, &key, &id)) ||
 	    !room_get(registry, &id, &room)) {
 		bus_refuse(request, PROTO_E_NOT_FOUND, NULL);
