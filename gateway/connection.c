@@ -399,6 +399,8 @@ static void look_after(struct connection *connection)
 	if (backlog && now_ms - connection->moved_ms > settings->stuck_ms) {
 		log_info("connection.too_slow", LOG_NUMBER("connection", connection->serial));
 		connection_close(connection, "too_slow", false, 0, CLOSE_TOO_SLOW);
+	} else if (backlog) {
+		connection_heard(connection); /* a ping would wait behind what it still reads */
 	} else if (silent_ms > settings->silence_ms && connection->pinged) {
 		connection_close(connection, "silent", false, 0, CLOSE_SILENT);
 	} else if (silent_ms > settings->ping_ms) {
