@@ -86,6 +86,11 @@ for (const [device, options] of Object.entries(DEVICES)) {
         await cara.message("an answer").hover();
         await cara.message("an answer").getByRole("button", { name: "Message actions" }).click();
         await cara.page.getByRole("menu").waitFor();
+        const cut = await cara.page.getByRole("menu").evaluate((menu) => {
+          const { left, right, top } = menu.getBoundingClientRect();
+          return [left + 2, right - 2].filter((x) => !menu.contains(document.elementFromPoint(x, top + 20)));
+        });
+        assert.deepEqual(cut, [], "the whole menu can be seen");
       });
       check("room settings", async () => {
         await cara.page.keyboard.press("Escape");

@@ -2,7 +2,8 @@
 
 /*
  * A button with a menu. Arrow keys move, Escape and a click outside close, the focus goes back to
- * the button. It opens to the side that has room.
+ * the button. It opens up or down, to where there is more room, and is moved sideways if what cuts
+ * it off (the window, or a list that scrolls) would hide a part of it.
  */
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
@@ -31,6 +32,7 @@ export function Popover({ label, icon, class: place = "", align = "right", child
   useLayoutEffect(() => {
     if (open) {
       set_up((button.current?.getBoundingClientRect().top ?? 0) > window.innerHeight / 2);
+      keep_inside(menu.current);
       items(menu.current)[0]?.focus({ preventScroll: true });
     }
   }, [open]);
@@ -83,6 +85,31 @@ export function Popover({ label, icon, class: place = "", align = "right", child
       )}
     </div>
   );
+}
+
+const EDGE_PX = 8;
+
+/** The window's left and right edge, or those of the ancestor that cuts off what overflows it. */
+function visible_edges(element: HTMLElement): { left: number; right: number } {
+  let left = 0;
+  let right = document.documentElement.clientWidth;
+  for (let at = element.parentElement; at; at = at.parentElement) {
+    if (getComputedStyle(at).overflowX !== "visible") {
+      const box = at.getBoundingClientRect();
+      left = Math.max(left, box.left);
+      right = Math.min(right, box.right);
+    }
+  }
+  return { left: left + EDGE_PX, right: right - EDGE_PX };
+}
+
+function keep_inside(menu: HTMLElement | null): void {
+  if (menu) {
+    const box = menu.getBoundingClientRect();
+    const { left, right } = visible_edges(menu);
+    const shift = Math.max(left - box.left, Math.min(0, right - box.right));
+    menu.style.translate = `${shift}px 0`;
+  }
 }
 
 function items(menu: HTMLElement | null): HTMLElement[] {
