@@ -73,10 +73,10 @@ export class Person {
     return this.page.getByRole("button", { name, exact });
   }
 
-  async register() {
+  async register({ email = `${this.name}@example.org` } = {}) {
     await this.go("/register/");
     await this.page.getByLabel("User name").fill(this.name);
-    await this.page.getByLabel("E-mail").fill(`${this.name}@example.org`);
+    await this.page.getByLabel("E-mail").fill(email);
     await this.page.getByLabel("Password").fill(PASSWORD);
     await this.button("Register").click();
     await must("dashboard after registering", this.page.waitForURL("**/chat/dashboard/"));

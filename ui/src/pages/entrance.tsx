@@ -115,7 +115,7 @@ export function Register({ next, invitation }: { next: string; invitation: strin
   const submit = () =>
     register({
       name: name.trim(),
-      email: email.trim(),
+      ...(email.trim() ? { email: email.trim() } : {}),
       password,
       remember,
       ...(invitation ? { invitation: standard_base64(invitation) } : {}),
@@ -142,12 +142,11 @@ export function Register({ next, invitation }: { next: string; invitation: strin
       )}
       <Field
         label="User name"
-        hint="Letters, digits, dot, hyphen and underscore."
+        hint="2 to 32 letters, digits, dots, hyphens and underscores."
         value={name}
         change={set_name}
-        pattern="[A-Za-z0-9._\-]+"
-        title="Letters, digits, dot, hyphen and underscore"
-        maxLength={64}
+        pattern="\s*[A-Za-z0-9][A-Za-z0-9._\-]{1,31}\s*"
+        title="2 to 32 letters, digits, dots, hyphens and underscores; the first a letter or digit"
         autocomplete="username"
         autocapitalize="none"
         spellcheck={false}
@@ -155,12 +154,12 @@ export function Register({ next, invitation }: { next: string; invitation: strin
       />
       <Field
         label="E-mail"
+        hint="You may leave this empty. With it you can log in by either."
         type="email"
         value={email}
         change={set_email}
         maxLength={254}
         autocomplete="email"
-        required
       />
       <Field
         label="Password"
