@@ -19,9 +19,9 @@ describe("two people chat", { timeout: 240_000 }, () => {
 
   after(() => browser?.close());
 
-  test("they register", async () => {
+  test("they register, with an e-mail address and without", async () => {
     await anna.register();
-    await ben.register();
+    await ben.register({ email: "" });
   });
 
   test("the same name is refused, with the reason", async () => {
@@ -262,6 +262,29 @@ describe("two people chat", { timeout: 240_000 }, () => {
     await ben.open_room(secret);
     await ben.write("thank you");
     await anna.reads("thank you");
+  });
+
+  test("two people talk alone, and find each other's room again", async () => {
+    const message = async (from, to) => {
+      await from.page.setViewportSize({ width: 1400, height: 800 });
+      await from.open_room(room);
+      await from.button(`Actions for ${to.name}`).click();
+      await from.page.getByRole("menuitem", { name: "Message" }).click();
+      await from.page.getByRole("heading", { level: 1, name: to.name }).waitFor();
+      await from.in_room();
+      return from.page.url();
+    };
+    const first = await message(anna, ben);
+    await anna.write("Only for you");
+    await anna.settled("Only for you");
+    assert.equal(await message(ben, anna), first);
+    await ben.reads("Only for you");
+    assert.equal(await ben.button("Room menu").count(), 0, "nobody leaves or changes it");
+    await ben.page.getByRole("link", { name: anna.name }).first().waitFor();
+    for (const person of [anna, ben]) {
+      await person.page.setViewportSize({ width: 1280, height: 720 });
+      await person.open_room(room);
+    }
   });
 
   test("leave", async () => {

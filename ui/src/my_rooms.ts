@@ -9,7 +9,7 @@
  * that one's own messages, edits and notes are not counted.
  */
 import type { Connection } from "./connection";
-import { type Id, type Push, type RoomEvent, type RoomInfo } from "./protocol";
+import type { Id, Push, Request, RoomEvent, RoomInfo } from "./protocol";
 import { Topic } from "./topic";
 
 const FOLLOW_MAX = 50;
@@ -23,7 +23,6 @@ export interface MyRoom {
   topic: string;
   access: RoomInfo["access"];
   role: RoomInfo["role"];
-  members: number;
   last_seq: number;
   last_time: number;
   read: number;
@@ -80,6 +79,15 @@ export class MyRooms {
     return this.rooms.find((one) => one.room === room);
   }
 
+  /** A new room; of a direct one the one that the two have already. */
+  async make(wanted: Request<"room_reserve">): Promise<Id> {
+    const reserved = await this.connection.request("room_reserve", wanted);
+    if (!reserved.exists) {
+      await this.connection.request("room_create", { room: reserved.room });
+    }
+    return reserved.room;
+  }
+
   async load(): Promise<void> {
     clearTimeout(this.again);
     try {
@@ -119,7 +127,6 @@ export class MyRooms {
         topic: info.topic ?? "",
         access: info.access,
         role: info.role,
-        members: info.members ?? 0,
         last_seq,
         last_time: Math.max(info.last_time ?? 0, old?.last_time ?? 0),
         read,
@@ -153,7 +160,7 @@ export class MyRooms {
       if (room !== this.open_room && !this.followed.has(room)) {
         this.followed.add(room);
         const opened = await this.connection.request("room_open", { room });
-        this.update(room, { last_seq: opened.seq, members: opened.members ?? 0 });
+        this.update(room, { last_seq: opened.seq });
       }
       await this.count(room);
     } catch {

@@ -15,14 +15,13 @@ export type Purpose = { type: "send" } | { type: "reply" | "edit"; item: Timelin
 
 interface ComposerProps {
   purpose: Purpose;
-  room: string;
   send: (text: string) => void;
   cancel: () => void;
   typing: (active: boolean) => void;
   edit_last: () => void;
 }
 
-export function Composer({ purpose, room, send, cancel, typing, edit_last }: ComposerProps) {
+export function Composer({ purpose, send, cancel, typing, edit_last }: ComposerProps) {
   const [text, set_text] = useState("");
   const draft = useRef("");
   const area = useRef<HTMLTextAreaElement>(null);
@@ -130,7 +129,7 @@ export function Composer({ purpose, room, send, cancel, typing, edit_last }: Com
             rows={1}
             class="field min-h-11 flex-1 resize-none leading-6"
             aria-label="Message"
-            placeholder={`Message ${room}`}
+            placeholder="Write a message"
             value={text}
             maxLength={TEXT_BYTES_MAX}
             onInput={(event) => change(event.currentTarget.value)}

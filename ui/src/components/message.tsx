@@ -162,10 +162,14 @@ export function Message(props: MessageProps) {
       {!own && (starts ? <Avatar user={item.user} name={name} /> : <span class="w-9 flex-none" />)}
       <div class={`flex min-w-0 max-w-[min(42rem,80%)] flex-col ${own ? "items-end" : "items-start"}`}>
         {starts && (
-          <p class="mb-0.5 flex items-baseline gap-2 px-1 text-sm">
-            {!own && <span class="font-semibold">{name}</span>}
+          <p class="mb-0.5 flex max-w-full items-baseline gap-2 px-1 text-sm">
+            {!own && <span class="truncate font-semibold">{name}</span>}
             {item.bot && <span class="rounded bg-sunken px-1 text-xs">bot</span>}
-            <time class="text-xs text-quiet" dateTime={new Date(item.time).toISOString()} title={full_time(item.time)}>
+            <time
+              class="flex-none text-xs text-quiet"
+              dateTime={new Date(item.time).toISOString()}
+              title={full_time(item.time)}
+            >
               {clock_time(item.time)}
             </time>
           </p>

@@ -18,11 +18,16 @@ interface PeopleProps {
   session: RoomSession;
   me: Id;
   set_role: (user: Id, role: Role) => void;
+  /** Opens the direct room with a person. */
+  talk: (user: Id) => void;
   invite: (() => void) | null;
 }
 
-function Person({ member, mine, me, set_role }: { member: Member; mine: Role; me: Id } & Pick<PeopleProps, "set_role">) {
-  const above = mine === "owner" || (mine === "admin" && member.role !== "owner" && member.role !== "admin");
+type PersonProps = { member: Member; mine: Role; direct: boolean } & Pick<PeopleProps, "me" | "set_role" | "talk">;
+
+function Person({ member, mine, direct, me, set_role, talk }: PersonProps) {
+  const above = !direct &&
+    (mine === "owner" || (mine === "admin" && member.role !== "owner" && member.role !== "admin"));
   return (
     <li class="flex items-center gap-2.5 py-1">
       <Avatar user={member.user} name={member.name} here={member.here ?? false} />
@@ -37,8 +42,8 @@ function Person({ member, mine, me, set_role }: { member: Member; mine: Role; me
             .join(" · ")}
         </span>
       </span>
-      {above && member.user !== me && (
-        <Popover label={`Change ${member.name}`} icon="more">
+      {!direct && member.user !== me && (
+        <Popover label={`Actions for ${member.name}`} icon="more">
           {(close) => {
             const item = (role: Role, words: string, alert = false) =>
               member.role !== role && (
@@ -54,11 +59,19 @@ function Person({ member, mine, me, set_role }: { member: Member; mine: Role; me
               );
             return (
               <>
+                <MenuItem
+                  choose={() => {
+                    close();
+                    talk(member.user);
+                  }}
+                >
+                  Message
+                </MenuItem>
                 {mine === "owner" && item("owner", "Make owner")}
-                {item("admin", "Make administrator")}
-                {item("member", "Make member")}
-                {item("none", "Remove from room", true)}
-                {item("banned", "Ban", true)}
+                {above && item("admin", "Make administrator")}
+                {above && item("member", "Make member")}
+                {above && item("none", "Remove from room", true)}
+                {above && item("banned", "Ban", true)}
               </>
             );
           }}
@@ -68,13 +81,22 @@ function Person({ member, mine, me, set_role }: { member: Member; mine: Role; me
   );
 }
 
-export function People({ session, me, set_role, invite }: PeopleProps) {
+export function People({ session, me, set_role, talk, invite }: PeopleProps) {
+  const direct = session.about?.access === "direct";
   const mine = session.about?.role ?? "none";
   const here = session.members.filter((member) => member.here);
   const away = session.members.filter((member) => !member.here);
   const list = (members: Member[]) =>
     members.map((member) => (
-      <Person key={member.user} member={member} mine={mine} me={me} set_role={set_role} />
+      <Person
+        key={member.user}
+        member={member}
+        mine={mine}
+        direct={direct}
+        me={me}
+        set_role={set_role}
+        talk={talk}
+      />
     ));
   return (
     <div class="grid grid-cols-1 gap-4">
@@ -83,10 +105,12 @@ export function People({ session, me, set_role, invite }: PeopleProps) {
           Invite people
         </button>
       )}
-      <section aria-label="Here now">
-        <h3 class="text-sm font-semibold text-quiet">{count(here.length, "person", "people")} here now</h3>
-        <ul>{list(here)}</ul>
-      </section>
+      {here.length > 0 && (
+        <section aria-label="Here now">
+          <h3 class="text-sm font-semibold text-quiet">{count(here.length, "person", "people")} here now</h3>
+          <ul>{list(here)}</ul>
+        </section>
+      )}
       {away.length > 0 && (
         <section aria-label="Away">
           <h3 class="text-sm font-semibold text-quiet">Away</h3>

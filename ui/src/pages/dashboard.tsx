@@ -135,11 +135,7 @@ export function Dashboard(signed_in: SignedIn) {
 
   const create = async (form: RoomForm) => {
     const { label, topic, access } = form;
-    const reserved = await connection.request("room_reserve", { label, access, ...(topic ? { topic } : {}) });
-    if (!reserved.exists) {
-      await connection.request("room_create", { room: reserved.room });
-    }
-    navigate(room_address(reserved.room));
+    navigate(room_address(await my_rooms.make({ label, access, ...(topic ? { topic } : {}) })));
   };
 
   return (

@@ -41,7 +41,7 @@ function Example() {
         <Avatar user="5" name="Ben" />
         <p class={`${bubble} rounded-bl-md border border-line bg-raised`}>Then I make soup 🍅</p>
       </div>
-      <p class="text-sm text-quiet">anna and ben are typing</p>
+      <p class="text-sm text-quiet">Anna and Ben are typing</p>
     </div>
   );
 }

@@ -19,7 +19,7 @@ import type { Entry } from "../outbox";
 import { explain, RequestError, type Id, type Role, type Writes, type WriteType } from "../protocol";
 import type { TimelineItem } from "../room";
 import { RoomSession } from "../room_session";
-import { DASHBOARD, navigate } from "../router";
+import { DASHBOARD, navigate, room_address } from "../router";
 import { count, typing_text } from "../words";
 
 type Panel = "people" | "settings" | "invite" | null;
@@ -74,6 +74,42 @@ function Refused({ error }: { error: unknown }) {
   );
 }
 
+interface RoomMenuProps {
+  manages: boolean;
+  show: (panel: Panel) => void;
+  leave: () => void;
+}
+
+function RoomMenu({ manages, show, leave }: RoomMenuProps) {
+  return (
+    <Popover label="Room menu" icon="more">
+      {(close) => {
+        const then = (act: () => void) => () => {
+          close();
+          act();
+        };
+        return (
+          <>
+            {manages && (
+              <MenuItem icon="settings" choose={then(() => show("settings"))}>
+                Settings
+              </MenuItem>
+            )}
+            {manages && (
+              <MenuItem icon="invite" choose={then(() => show("invite"))}>
+                Invite people
+              </MenuItem>
+            )}
+            <MenuItem icon="leave" alert choose={then(leave)}>
+              Leave room
+            </MenuItem>
+          </>
+        );
+      }}
+    </Popover>
+  );
+}
+
 export function RoomPage({ room, ...signed_in }: SignedIn & { room: Id }) {
   const { account, connection, outbox, my_rooms } = signed_in;
   const me = account.user;
@@ -85,7 +121,8 @@ export function RoomPage({ room, ...signed_in }: SignedIn & { room: Id }) {
   const known = my_rooms.find(room);
   const label = about?.label || known?.label || "Room";
   const role = about?.role ?? "none";
-  const manages = role === "owner" || role === "admin";
+  const direct = about?.access === "direct";
+  const manages = !direct && (role === "owner" || role === "admin");
   useTitle(`${label} · DistriChat`);
 
   const write = <K extends WriteType>(type: K, body: Writes[K]) =>
@@ -130,6 +167,15 @@ export function RoomPage({ room, ...signed_in }: SignedIn & { room: Id }) {
     }
   };
 
+  const talk = async (user: Id) => {
+    try {
+      const to = await my_rooms.make({ access: "direct", with: user });
+      navigate(room_address(to));
+    } catch (error) {
+      set_notice(explain(error));
+    }
+  };
+
   const save_settings = async ({ label: name, topic, access }: RoomForm) => {
     write("room_set", { label: name, access, ...(topic ? { topic } : { clear_topic: true }) });
     set_panel(null);
@@ -150,7 +196,13 @@ export function RoomPage({ room, ...signed_in }: SignedIn & { room: Id }) {
   }
 
   const people = (
-    <People session={session} me={me} set_role={set_role} invite={manages ? () => set_panel("invite") : null} />
+    <People
+      session={session}
+      me={me}
+      set_role={set_role}
+      talk={(user) => void talk(user)}
+      invite={manages ? () => set_panel("invite") : null}
+    />
   );
 
   return (
@@ -186,38 +238,7 @@ export function RoomPage({ room, ...signed_in }: SignedIn & { room: Id }) {
             <Icon name="people" />
             {session.here} <span class="hidden sm:inline">here</span>
           </button>
-          <Popover label="Room menu" icon="more">
-            {(close) => {
-              const show = (next: Panel) => () => {
-                close();
-                set_panel(next);
-              };
-              return (
-                <>
-                  {manages && (
-                    <MenuItem icon="settings" choose={show("settings")}>
-                      Settings
-                    </MenuItem>
-                  )}
-                  {manages && (
-                    <MenuItem icon="invite" choose={show("invite")}>
-                      Invite people
-                    </MenuItem>
-                  )}
-                  <MenuItem
-                    icon="leave"
-                    alert
-                    choose={() => {
-                      close();
-                      void leave();
-                    }}
-                  >
-                    Leave room
-                  </MenuItem>
-                </>
-              );
-            }}
-          </Popover>
+          {!direct && <RoomMenu manages={manages} show={set_panel} leave={() => void leave()} />}
         </header>
         <Timeline
           session={session}
@@ -249,7 +270,6 @@ export function RoomPage({ room, ...signed_in }: SignedIn & { room: Id }) {
         <Typing session={session} />
         <Composer
           purpose={purpose}
-          room={label}
           send={send}
           cancel={() => set_purpose(SEND)}
           typing={(active) => session.typing(active)}
@@ -257,7 +277,9 @@ export function RoomPage({ room, ...signed_in }: SignedIn & { room: Id }) {
         />
       </main>
       <aside class="hidden w-72 flex-none overflow-y-auto border-l border-line p-4 xl:block" aria-label="People">
-        <h2 class="mb-3 text-lg font-semibold">{count(session.members.length, "person", "people")}</h2>
+        <h2 class="mb-3 text-lg font-semibold">
+          {session.members.length > 0 ? count(session.members.length, "person", "people") : "People"}
+        </h2>
         {people}
       </aside>
       {panel === "people" && (
