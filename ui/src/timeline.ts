@@ -13,7 +13,8 @@ export type Row =
   | { type: "note"; key: string; item: TimelineItem; text: string }
   | { type: "message"; key: string; item: TimelineItem; starts: boolean };
 
-export function rows(items: TimelineItem[], unread_after: number | null): Row[] {
+/** Of a direct room without notes: they would only say that the two are in it. */
+export function rows(items: TimelineItem[], unread_after: number | null, direct = false): Row[] {
   const made: Row[] = [];
   let day = "";
   let before: TimelineItem | null = null;
@@ -34,7 +35,7 @@ export function rows(items: TimelineItem[], unread_after: number | null): Row[] 
       made.push({ type: "message", key: `${item.seq}`, item, starts });
       before = item;
     } else {
-      const text = note_text(item);
+      const text = direct ? "" : note_text(item);
       if (text) {
         made.push({ type: "note", key: `${item.seq}`, item, text });
         before = null;

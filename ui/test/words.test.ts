@@ -109,3 +109,10 @@ test("rows: a day, the unread line, and groups of one writer", () => {
 test("one's own messages are never unread", () => {
   expect(unread_after([message(1, "b"), message(2, "a")], 1, "a")).toBeNull();
 });
+
+test("a direct room shows no notes", () => {
+  const joined: TimelineItem = { ...message(1, "a"), kind: "member", subject: "a", role: "member" };
+  const types = (direct: boolean) => rows([joined, message(2, "a")], null, direct).map((row) => row.type);
+  expect(types(false)).toEqual(["day", "note", "message"]);
+  expect(types(true)).toEqual(["day", "message"]);
+});

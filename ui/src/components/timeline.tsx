@@ -57,7 +57,8 @@ export function Timeline({ session, my_rooms, me, actions, retry, discard }: Tim
     line.current = { after: unread_after(items, read, me) };
   }
   const after = line.current?.after ?? null;
-  const made = useMemo(() => rows(items, after), [items, after]);
+  const direct = session.about?.access === "direct";
+  const made = useMemo(() => rows(items, after, direct), [items, after, direct]);
 
   const mark = () => {
     if (at_end.current && document.visibilityState === "visible" && ready && session.status === "ready") {
@@ -206,7 +207,8 @@ export function Timeline({ session, my_rooms, me, actions, retry, discard }: Tim
           {!ready && <p class="py-8 text-center text-quiet">Loading messages…</p>}
           {ready && !session.state.more && (
             <p class="px-5 pt-6 pb-2 text-center text-sm text-quiet">
-              This is the beginning of {session.about?.label || "the room"}.
+              This is the beginning of {direct && "your messages with "}
+              {session.about?.label || "the room"}.
             </p>
           )}
           {made.map(draw)}
