@@ -140,6 +140,7 @@ def test_detach_and_down(up):
     assert subprocess.run(down, timeout=30).returncode == 0
     assert up.processes() == []
     assert b"nothing runs" in subprocess.run(down, timeout=30, capture_output=True).stdout
+    assert subprocess.run(down[:2], timeout=30, capture_output=True).returncode == 2
 
 
 def test_works_without_an_environment(up):
