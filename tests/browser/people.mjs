@@ -180,8 +180,8 @@ export async function until(what, probe, wait_ms = WAIT_MS) {
 }
 
 /**
- * Writes many messages over a WebSocket of the page's own origin, as fast as they are acknowledged:
- * a person's cookie, without the person's patience.
+ * Writes many messages over a WebSocket of the page's own origin, as fast as they are acknowledged
+ * and the gateway's limit allows: a person's cookie, without the person's patience.
  */
 export function flood(person, room, texts) {
   return person.page.evaluate(
@@ -196,22 +196,27 @@ export function flood(person, room, texts) {
         ).join("");
         let number = 0;
         const send = () => {
-          number += 1;
           const text = texts[number - 1];
           socket.send(JSON.stringify({ t: "room_send", i: number, room, client, number, text }));
         };
-        socket.onopen = send;
+        const next = () => {
+          number += 1;
+          send();
+        };
+        socket.onopen = next;
         socket.onerror = () => reject(new Error("the socket failed"));
         socket.onmessage = (message) => {
           const frame = JSON.parse(message.data);
-          if (frame.t === "error") {
+          if (frame.t === "error" && frame.code === "busy") {
+            setTimeout(send, frame.retry_ms);
+          } else if (frame.t === "error") {
             reject(new Error(message.data));
           } else if (frame.i === number) {
             if (number === texts.length) {
               socket.close();
               resolve(number);
             } else {
-              send();
+              next();
             }
           }
         };
