@@ -190,6 +190,13 @@ describe("two people chat", { timeout: 240_000 }, () => {
     assert.equal((await ben.texts()).filter((text) => text.startsWith("written before")).length, 1);
   });
 
+  test("my rooms say when something was last written, also after a reload", async () => {
+    await anna.go("/chat/dashboard/");
+    const mine = anna.page.getByRole("region", { name: "My rooms" });
+    await mine.getByRole("link", { name: new RegExp(`Garden ${RUN}.*\\d:\\d\\d`) }).waitFor();
+    await anna.open_room(room);
+  });
+
   test("unread messages are counted on the dashboard", async () => {
     await ben.go("/chat/dashboard/");
     await ben.page.getByRole("link", { name: new RegExp(`Garden ${RUN}`) }).first().waitFor();

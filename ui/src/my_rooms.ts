@@ -163,6 +163,7 @@ export class MyRooms {
         this.update(room, { last_seq: opened.seq });
       }
       await this.count(room);
+      await this.date(room);
     } catch {
       this.followed.delete(room);
     }
@@ -189,6 +190,21 @@ export class MyRooms {
     } else {
       /* More has come since. It was counted live, on top of a number that was not yet right. */
       await this.count(room);
+    }
+  }
+
+  /** The list does not say when the last event was: ask for it where nothing was unread. */
+  private async date(room: Id): Promise<void> {
+    const one = this.find(room);
+    if (!one || one.last_time > 0 || one.last_seq === 0) {
+      return;
+    }
+    const after = one.last_seq - 1;
+    const [last] = (await this.connection.request("room_events", { room, after, limit: 1 })).events;
+    const now = this.find(room);
+    if (last && now && now.last_time < last.time) {
+      this.update(room, { last_time: last.time });
+      this.sort();
     }
   }
 
