@@ -177,7 +177,7 @@ static void grant_prepare(struct grant *grant, bool remember, struct proto_span 
 			  struct store_txn *txn)
 {
 	const struct registry_settings *settings = grant->registry->settings;
-	char value[sizeof(struct session_row) + PROTO_AGENT_BYTES_MAX];
+	char value[SESSION_ROW_BYTES + PROTO_AGENT_BYTES_MAX];
 	struct registry_key key;
 
 	grant->is_new = true;
@@ -188,12 +188,12 @@ static void grant_prepare(struct grant *grant, bool remember, struct proto_span 
 	grant->row.expires = grant->row.created +
 			     (remember ? settings->remember_ms : settings->session_ms);
 	hash_secret(grant->secret, sizeof(grant->secret), grant->row.secret_hash);
-	memcpy(value, &grant->row, sizeof(grant->row));
+	session_row_write(&grant->row, value);
 	if (agent.size > 0) {
-		memcpy(value + sizeof(grant->row), agent.data, agent.size);
+		memcpy(value + SESSION_ROW_BYTES, agent.data, agent.size);
 	}
 	key = registry_key_id("session/", &grant->session);
-	store_txn_put(txn, key.bytes, key.size, value, sizeof(grant->row) + agent.size);
+	store_txn_put(txn, key.bytes, key.size, value, SESSION_ROW_BYTES + agent.size);
 	key = registry_key("secret/", grant->row.secret_hash, sizeof(grant->row.secret_hash));
 	store_txn_put(txn, key.bytes, key.size, &grant->session, sizeof(grant->session));
 }
@@ -209,6 +209,12 @@ static struct grant *grant_new(struct registry *registry, struct bus_request *re
 	grant->registry = registry;
 	grant->request = request;
 	return grant;
+}
+
+/* The moment, on the monotonic clock, when nobody waits for the answer any more. */
+static uint64_t request_until_ms(const struct bus_request *request)
+{
+	return clock_monotonic_ms() + bus_request_time_left_ms(request);
 }
 
 static void grant_refuse(struct grant *grant, enum proto_code error, const char *detail)
@@ -239,17 +245,29 @@ static void invitation_path(const struct registry *registry, char *ret_path, siz
 	(void)snprintf(ret_path, size, "%s/" INVITATION_FILE, registry->settings->data);
 }
 
+static enum proto_code taken_meanwhile(const struct grant *grant)
+{
+	const struct proto_account_create *create = PROTO_BODY(bus_request_message(grant->request),
+							       account_create);
+	struct account other;
+
+	if (login_find(grant->registry, create->name, &other)) {
+		return PROTO_E_NAME_TAKEN;
+	}
+	if (create->email.size > 0 && login_find(grant->registry, create->email, &other)) {
+		return PROTO_E_EMAIL_TAKEN;
+	}
+	return PROTO_E_FORBIDDEN;
+}
+
 static void on_account_kept(void *context, int result)
 {
 	struct grant *grant = context;
 	char path[4096];
 
 	if (result == PROTO_E_VERSION_CONFLICT) {
-		/* A name or an address was taken while the password was hashed; say which. */
-		struct account other;
-		bool by_name = login_find(grant->registry, proto_span(grant->account.name), &other);
-
-		grant_refuse(grant, by_name ? PROTO_E_NAME_TAKEN : PROTO_E_EMAIL_TAKEN, NULL);
+		/* A name, an address or the invitation was taken while the password was hashed. */
+		grant_refuse(grant, taken_meanwhile(grant), NULL);
 		return;
 	}
 	if (result != 0) {
@@ -307,7 +325,7 @@ static void on_password_hashed(void *context, int result, const char *hash)
 	struct store_txn *txn = result == 0 ? store_txn_new() : NULL;
 
 	if (!txn) {
-		grant_refuse(grant, PROTO_E_BUSY, NULL);
+		grant_refuse(grant, result ? (enum proto_code)result : PROTO_E_BUSY, NULL);
 		return;
 	}
 	put_account(grant, create, hash, txn);
@@ -373,7 +391,8 @@ static void on_account_create(void *context, struct bus_request *request,
 	grant->invited = create->invitation.size > 0;
 	grant->account.role = grant->invited ? PROTO_ACCOUNT_ROLE_ADMINISTRATOR
 					     : PROTO_ACCOUNT_ROLE_PERSON;
-	if (password_hash(registry->passwords, create->password, on_password_hashed, grant) != 0) {
+	if (password_hash(registry->passwords, create->password, request_until_ms(request),
+			  on_password_hashed, grant) != 0) {
 		grant_refuse(grant, PROTO_E_BUSY, NULL);
 	}
 }
@@ -432,7 +451,7 @@ static void on_session_create(void *context, struct bus_request *request,
 	key = registry_key_id("password/", &grant->account.user);
 	known = known && registry_get_text(registry, &key, hash, sizeof(hash));
 	if (password_check(registry->passwords, create->password, known ? hash : NULL,
-			   on_password_checked, grant) != 0) {
+			   request_until_ms(request), on_password_checked, grant) != 0) {
 		grant_refuse(grant, PROTO_E_BUSY, NULL);
 	}
 }
@@ -448,10 +467,7 @@ static void on_session_row(void *context, const struct store_row *row)
 {
 	struct kept_session *kept = context;
 
-	if (row->value_size >= sizeof(kept->row)) {
-		memcpy(&kept->row, row->value, sizeof(kept->row));
-		kept->found = true;
-	}
+	kept->found = session_row_read(row->value, row->value_size, &kept->row);
 }
 
 static bool session_get(struct registry *registry, const struct proto_id *session,
@@ -646,8 +662,8 @@ static bool on_purge_row(void *context, const struct store_row *row)
 	struct purge *purge = context;
 	struct session_row *kept = &purge->expired[purge->count].row;
 
-	if (row->value_size >= sizeof(*kept) && row->key_size == prefix + PROTO_ID_BYTES) {
-		memcpy(kept, row->value, sizeof(*kept));
+	if (row->key_size == prefix + PROTO_ID_BYTES &&
+	    session_row_read(row->value, row->value_size, kept)) {
 		if (purge->now >= kept->expires) {
 			memcpy(&purge->expired[purge->count++].session,
 			       (const char *)row->key + prefix, PROTO_ID_BYTES);
@@ -677,21 +693,46 @@ void accounts_tick(struct registry *registry, uint64_t now_ms)
 
 /* --- start --- */
 
-static int write_secret_file(const char *path, const char *text)
+static int write_all(int fd, const char *text)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	size_t size = strlen(text);
-	ssize_t n;
+
+	if (write(fd, text, size) != (ssize_t)size) {
+		return -EIO;
+	}
+	return fsync(fd) == 0 ? 0 : -errno;
+}
+
+static int sync_directory(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = fd >= 0 && fsync(fd) == 0 ? 0 : -errno;
+
+	if (fd >= 0) {
+		(void)close(fd);
+	}
+	return r;
+}
+
+/* The file is there whole, or not at all, whatever happens in between. */
+static int write_secret_file(const char *directory, const char *path, const char *text)
+{
+	char draft[4096];
+	int n = snprintf(draft, sizeof(draft), "%s.new", path);
+	int fd = n > 0 && (size_t)n < sizeof(draft)
+			 ? open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)
+			 : -1;
+	int r;
 
 	if (fd < 0) {
 		return -errno;
 	}
-	n = write(fd, text, size);
-	if (n != (ssize_t)size || fsync(fd) != 0) {
-		(void)close(fd);
-		return -EIO;
+	r = write_all(fd, text);
+	r = close(fd) == 0 ? r : -errno;
+	if (r == 0 && rename(draft, path) != 0) {
+		r = -errno;
 	}
-	return close(fd) == 0 ? 0 : -errno;
+	return r ? r : sync_directory(directory);
 }
 
 static void on_invitation_kept(void *context, int result)
@@ -733,7 +774,7 @@ static int invite(struct registry *registry)
 	key = registry_key("meta/invitation", NULL, 0);
 	store_txn_put(txn, key.bytes, key.size, hash, sizeof(hash));
 	store_commit(registry->store, txn, on_invitation_kept, registry);
-	r = write_secret_file(path, text);
+	r = write_secret_file(registry->settings->data, path, text);
 	sodium_memzero(secret, sizeof(secret));
 	sodium_memzero(text, sizeof(text));
 	log_info("invitation.written", LOG_TEXT("path", path));
@@ -771,7 +812,7 @@ static int load_token_key(struct registry *registry)
 		return r;
 	}
 	r = token_key_new(&registry->token_private, &registry->token_public);
-	return r ? r : write_secret_file(path, registry->token_private);
+	return r ? r : write_secret_file(registry->settings->data, path, registry->token_private);
 }
 
 int accounts_start(struct registry *registry)

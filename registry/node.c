@@ -89,6 +89,25 @@ static void node_fill(struct node *node, const struct proto_node_hello *hello)
 	copy_text(node->version, hello->version);
 }
 
+/* Makes room for one more by forgetting the node that has been dead for longest. */
+static bool node_forget(struct node_table *table)
+{
+	struct node *oldest = NULL;
+	struct node *node;
+
+	for (node = table->nodes; node; node = node->hh.next) {
+		if (node->state == PROTO_NODE_STATE_DEAD &&
+		    (!oldest || node->heard_ms < oldest->heard_ms)) {
+			oldest = node;
+		}
+	}
+	if (oldest) {
+		HASH_DEL(table->nodes, oldest);
+		free(oldest);
+	}
+	return oldest != NULL;
+}
+
 int node_hello(struct node_table *table, const struct proto_node_hello *hello, uint64_t now_ms,
 	       uint64_t wall_ms, struct node **ret_node)
 {
@@ -98,7 +117,7 @@ int node_hello(struct node_table *table, const struct proto_node_hello *hello, u
 		return PROTO_E_BAD_VALUE;
 	}
 	if (!node) {
-		if (HASH_COUNT(table->nodes) >= PROTO_NODES_MAX) {
+		if (HASH_COUNT(table->nodes) >= PROTO_NODES_MAX && !node_forget(table)) {
 			return PROTO_E_LIMIT;
 		}
 		node = node_add(table, hello->node);

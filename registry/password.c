@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <strings.h>
 #include <utlist.h>
+#include "services/clock.h"
 #include "services/service.h"
 
 struct job {
@@ -18,6 +19,7 @@ struct job {
 	char hash[PASSWORD_HASH_BYTES];
 	bool known; /* check: there is an account */
 	int result;
+	uint64_t until_ms;
 	password_done_fn on_done;
 	void *context;
 	size_t size;
@@ -114,7 +116,9 @@ static void on_work(void *context)
 	struct job *job = context;
 	const struct password_cost *cost = &job->pool->cost;
 
-	if (!job->check) {
+	if (clock_monotonic_ms() > job->until_ms) {
+		job->result = PROTO_E_EXPIRED;
+	} else if (!job->check) {
 		job->result = crypto_pwhash_str(job->hash, job->password, job->size, cost->passes,
 						(size_t)cost->memory_bytes) == 0
 				      ? 0
@@ -154,7 +158,7 @@ static void start_waiting(struct password_pool *pool)
 }
 
 static int start(struct password_pool *pool, struct proto_span password, bool check,
-		 const char *hash, password_done_fn on_done, void *context)
+		 const char *hash, uint64_t until_ms, password_done_fn on_done, void *context)
 {
 	struct job *job;
 
@@ -168,6 +172,7 @@ static int start(struct password_pool *pool, struct proto_span password, bool ch
 	job->pool = pool;
 	job->check = check;
 	job->known = hash != NULL;
+	job->until_ms = until_ms;
 	job->on_done = on_done;
 	job->context = context;
 	job->size = password.size;
@@ -181,14 +186,14 @@ static int start(struct password_pool *pool, struct proto_span password, bool ch
 	return 0;
 }
 
-int password_hash(struct password_pool *pool, struct proto_span password, password_done_fn on_done,
-		  void *context)
+int password_hash(struct password_pool *pool, struct proto_span password, uint64_t until_ms,
+		  password_done_fn on_done, void *context)
 {
-	return start(pool, password, false, NULL, on_done, context);
+	return start(pool, password, false, NULL, until_ms, on_done, context);
 }
 
 int password_check(struct password_pool *pool, struct proto_span password, const char *hash,
-		   password_done_fn on_done, void *context)
+		   uint64_t until_ms, password_done_fn on_done, void *context)
 {
-	return start(pool, password, true, hash, on_done, context);
+	return start(pool, password, true, hash, until_ms, on_done, context);
 }

@@ -35,15 +35,18 @@ size_t password_pool_pending(const struct password_pool *pool);
  */
 typedef void (*password_done_fn)(void *context, int result, const char *hash);
 
-/* The password is copied, and wiped afterwards. Returns 0, PROTO_E_BUSY, or -ENOMEM. */
-int password_hash(struct password_pool *pool, struct proto_span password, password_done_fn on_done,
-		  void *context);
+/*
+ * The password is copied, and wiped afterwards. One whose turn comes after `until_ms` (monotonic) ends
+ * with PROTO_E_EXPIRED. Returns 0, PROTO_E_BUSY, or -ENOMEM.
+ */
+int password_hash(struct password_pool *pool, struct proto_span password, uint64_t until_ms,
+		  password_done_fn on_done, void *context);
 /*
  * `hash` NULL: there is no such account; takes the same time and ends with PROTO_E_BAD_CREDENTIALS,
  * as a wrong password does.
  */
 int password_check(struct password_pool *pool, struct proto_span password, const char *hash,
-		   password_done_fn on_done, void *context);
+		   uint64_t until_ms, password_done_fn on_done, void *context);
 
 /* Long enough, not the name itself, not one of the most common. */
 bool password_is_strong(struct proto_span password, struct proto_span name);

@@ -193,6 +193,36 @@ static int open_store(struct registry *registry)
 	return r;
 }
 
+static void on_format_kept(void *context, int result)
+{
+	(void)context;
+	(void)result; /* a failed commit ends the service by itself */
+}
+
+/* What is kept says in which format; one that this program does not know is left alone. */
+static int check_format(struct registry *registry)
+{
+	struct registry_key key = registry_key("meta/format", NULL, 0);
+	struct store_txn *txn;
+	char format[16];
+
+	if (registry_get_text(registry, &key, format, sizeof(format))) {
+		if (strcmp(format, REGISTRY_FORMAT) == 0) {
+			return 0;
+		}
+		log_error("store.unknown_format", LOG_TEXT("format", format),
+			  LOG_TEXT("known", REGISTRY_FORMAT));
+		return -EPROTO;
+	}
+	txn = store_txn_new();
+	if (!txn) {
+		return -ENOMEM;
+	}
+	store_txn_put(txn, key.bytes, key.size, REGISTRY_FORMAT, strlen(REGISTRY_FORMAT));
+	store_commit(registry->store, txn, on_format_kept, registry);
+	return 0;
+}
+
 static int registry_start(struct service *service, const void *settings, void **ret_daemon)
 {
 	struct registry *registry = calloc(1, sizeof(*registry));
@@ -209,6 +239,7 @@ static int registry_start(struct service *service, const void *settings, void **
 	(void)uv_timer_init(service->loop, &registry->timer);
 	registry->timer.data = registry;
 	r = open_store(registry);
+	r = r ? r : check_format(registry);
 	r = r ? r : slots_start(registry);
 	r = r ? r : accounts_start(registry);
 	r = r ? r : open_sockets(registry);

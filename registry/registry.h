@@ -13,6 +13,7 @@
 #include "services/bus.h"
 #include "services/service.h"
 
+#define REGISTRY_FORMAT "1" /* of what the store keeps */
 #define REGISTRY_ROUTES_MAX 32
 #define REGISTRY_TICK_MS 100
 #define REGISTRY_PURGE_MS 600000 /* how often expired sessions are looked for */

@@ -4,6 +4,7 @@
 
 #include "registry/session.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -96,4 +97,34 @@ void session_tick(struct session_table *table, uint64_t now_ms, uint64_t wall_ms
 			drop(table, binding);
 		}
 	}
+}
+
+void session_row_write(const struct session_row *row, char ret_bytes[static SESSION_ROW_BYTES])
+{
+	uint64_t created = htobe64(row->created);
+	uint64_t expires = htobe64(row->expires);
+	char *at = ret_bytes;
+
+	*at++ = SESSION_ROW_VERSION;
+	at = mempcpy(at, &row->user, sizeof(row->user));
+	at = mempcpy(at, &created, sizeof(created));
+	at = mempcpy(at, &expires, sizeof(expires));
+	memcpy(at, row->secret_hash, sizeof(row->secret_hash));
+}
+
+bool session_row_read(const void *bytes, size_t size, struct session_row *ret_row)
+{
+	const char *at = bytes;
+
+	if (size < SESSION_ROW_BYTES || *at++ != SESSION_ROW_VERSION) {
+		return false;
+	}
+	memcpy(&ret_row->user, at, sizeof(ret_row->user));
+	at += sizeof(ret_row->user);
+	memcpy(&ret_row->created, at, 8);
+	memcpy(&ret_row->expires, at + 8, 8);
+	memcpy(ret_row->secret_hash, at + 16, sizeof(ret_row->secret_hash));
+	ret_row->created = be64toh(ret_row->created);
+	ret_row->expires = be64toh(ret_row->expires);
+	return true;
 }

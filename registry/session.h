@@ -50,10 +50,15 @@ const struct session *session_find(struct session_table *table, uint64_t peer,
 void session_unbind(struct session_table *table, const struct proto_id *session);
 void session_tick(struct session_table *table, uint64_t now_ms, uint64_t wall_ms);
 
-/* As it is kept: fixed bytes, then the device's name. */
+/* As it is kept: a version, these in order, numbers big-endian; the device's name follows. */
 struct session_row {
 	struct proto_id user;
 	uint64_t created;
 	uint64_t expires;
 	uint8_t secret_hash[PROTO_HASH_BYTES];
 };
+#define SESSION_ROW_VERSION 1
+#define SESSION_ROW_BYTES (1 + PROTO_ID_BYTES + 8 + 8 + PROTO_HASH_BYTES)
+void session_row_write(const struct session_row *row, char ret_bytes[static SESSION_ROW_BYTES]);
+/* False for bytes that are no row of a known version. */
+bool session_row_read(const void *bytes, size_t size, struct session_row *ret_row);

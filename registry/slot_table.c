@@ -95,16 +95,57 @@ static bool same_owner(const struct proto_slot_record *a, const struct proto_slo
 	       proto_id_equal(&a->incarnation, &b->incarnation);
 }
 
-/* T1: a new term. T5: its segment is opened, by the one who began it. */
+static bool same_segment(const struct proto_segment *a, const struct proto_segment *b)
+{
+	return a->since_epoch == b->since_epoch && a->epoch == b->epoch && a->first == b->first &&
+	       a->sealed == b->sealed && a->last == b->last &&
+	       a->members.count == b->members.count && proto_span_equal(a->last_hash, b->last_hash);
+}
+
+/* T1: a new term; the log is as it was. */
+static bool claims(const struct proto_slot_record *now, const struct proto_slot_record *next)
+{
+	bool same = next->epoch > now->epoch && next->segments.count == now->segments.count;
+
+	for (size_t i = 0; same && i < now->segments.count; i++) {
+		same = same_segment(&now->segments.items[i], &next->segments.items[i]);
+	}
+	return same;
+}
+
+/* What was sealed stays in the record: segments may be merged, or dropped when they are empty. */
+static bool keeps_sealed(const struct proto_list_segment *now,
+			 const struct proto_list_segment *next)
+{
+	size_t sealed = now->count;
+
+	while (sealed > 0 && !now->items[sealed - 1].sealed) {
+		sealed--;
+	}
+	if (sealed == 0 || now->items[sealed - 1].last < now->items[0].first) {
+		return true;
+	}
+	return next->items[0].first == now->items[0].first && next->count > 1 &&
+	       next->items[next->count - 2].last >= now->items[sealed - 1].last;
+}
+
+/* T5: the term's segment is opened, by the one who began it. */
+static bool installs(const struct proto_slot_record *now, const struct proto_slot_record *next)
+{
+	const struct proto_segment *last = next->segments.count > 0
+						   ? &next->segments.items[next->segments.count - 1]
+						   : NULL;
+
+	return now->state == PROTO_SLOT_STATE_SEALING && next->epoch == now->epoch &&
+	       same_owner(now, next) && last && !last->sealed && last->epoch == next->epoch &&
+	       keeps_sealed(&now->segments, &next->segments);
+}
+
 static bool follows(const struct proto_slot_record *now, const struct proto_slot_record *next)
 {
-	if (next->state == PROTO_SLOT_STATE_SEALING) {
-		return next->epoch > now->epoch && next->segments.count == now->segments.count;
-	}
-	return next->state == PROTO_SLOT_STATE_OPEN && now->state == PROTO_SLOT_STATE_SEALING &&
-	       next->epoch == now->epoch && same_owner(now, next) && next->segments.count > 0 &&
-	       !next->segments.items[next->segments.count - 1].sealed &&
-	       next->segments.items[next->segments.count - 1].epoch == next->epoch;
+	return next->state == PROTO_SLOT_STATE_SEALING
+		       ? claims(now, next)
+		       : next->state == PROTO_SLOT_STATE_OPEN && installs(now, next);
 }
 
 int slot_table_check(const struct slot_table *table, const struct proto_slot_record *next)

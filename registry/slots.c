@@ -239,6 +239,26 @@ static void map_add(struct map *map, unsigned int slot, const struct node *node)
 		.first = slot, .last = slot, .owner = owner};
 }
 
+/*
+ * After a start of the registry nodes are known again only when they have said hello. Until the owners
+ * of all open slots have, or had time to, there is no map: better an old one than one with holes.
+ */
+static bool map_is_known(const struct registry *registry)
+{
+	if (registry->wishes.trust_until_ms == 0) {
+		return true;
+	}
+	for (unsigned int slot = 0; slot < PROTO_SLOTS; slot++) {
+		const struct proto_slot_record *record = slot_table_get(registry->slots, slot);
+
+		if (record->state == PROTO_SLOT_STATE_OPEN &&
+		    !node_find(&registry->nodes, record->owner)) {
+			return false;
+		}
+	}
+	return true;
+}
+
 static void publish_map(struct registry *registry)
 {
 	static struct map map; /* large; used within this call alone */
@@ -276,6 +296,11 @@ static void on_slots_get(void *context, struct bus_request *request,
 	struct proto_slot_map answer;
 
 	(void)message;
+	if (!map_is_known(registry)) {
+		registry_refuse_busy(
+			request); /* nodes keep the map that they have, and ask again */
+		return;
+	}
 	if (registry->served.dirty) {
 		publish_map(registry); /* what is answered has the version that was published */
 	}
@@ -494,8 +519,11 @@ static void on_swapped(void *context, int result)
 	struct swap *swap = part->swap;
 
 	if (result == 0) {
-		(void)slot_table_put(swap->registry->slots, part->row.data, part->row.size);
 		swap->registry->served.dirty = true;
+		if (slot_table_put(swap->registry->slots, part->row.data, part->row.size) != 0) {
+			/* The store has what we have not: begin anew from it. */
+			service_fail(swap->registry->service, "slot.not_taken", ENOMEM);
+		}
 	} else if (result != PROTO_E_VERSION_CONFLICT) {
 		swap->failed = true;
 	}
@@ -638,7 +666,7 @@ void slots_tick(struct registry *registry, uint64_t now_ms)
 		wishes->trust_until_ms = 0;
 		balance(registry, now_ms);
 	}
-	if (registry->served.dirty) {
+	if (registry->served.dirty && map_is_known(registry)) {
 		publish_map(registry);
 	}
 }

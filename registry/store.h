@@ -46,7 +46,7 @@ void store_scan(struct store *store, const void *prefix, size_t prefix_size, con
 
 /* --- changing --- */
 
-/* Returns NULL when memory is out. Keys and values are copied. */
+/* Returns NULL when memory is out. Keys and values are copied. A value is never empty. */
 struct store_txn *store_txn_new(void);
 void store_txn_free(struct store_txn *txn);
 /* The key's version must be `version` when the transaction is made. */

@@ -95,8 +95,10 @@ static void add_step(struct store_txn *txn, enum step_kind kind, const void *key
 {
 	struct step *step = NULL;
 
-	if (key_size > 0 && key_size <= STORE_KEY_BYTES_MAX &&
-	    value_size <= STORE_VALUE_BYTES_MAX) {
+	bool sound = key_size > 0 && key_size <= STORE_KEY_BYTES_MAX &&
+		     value_size <= STORE_VALUE_BYTES_MAX && (kind != STEP_PUT || value_size > 0);
+
+	if (sound) {
 		step = malloc(sizeof(*step) + key_size + value_size);
 	}
 	if (!step) {
@@ -382,7 +384,10 @@ static void start_batch(struct store *store)
 		struct store_txn *done = store->running;
 
 		store->running = NULL;
-		store->failed = store->failed ? store->failed : ENOMEM;
+		if (!store->failed) {
+			store->failed = ENOMEM;
+			store->on_failed(store->context, -ENOMEM);
+		}
 		finish_all(store, done);
 	}
 }
@@ -393,8 +398,7 @@ void store_commit(struct store *store, struct store_txn *txn, store_done_fn on_d
 	txn->context = context;
 	store->pending++;
 	if (txn->broken || store->pending > STORE_QUEUE_MAX) {
-		finish(store, txn, PROTO_E_BUSY);
-		return;
+		txn->result = PROTO_E_BUSY; /* told from the loop, in its turn */
 	}
 	if (store->last) {
 		store->last->next = txn;
