@@ -4,7 +4,7 @@
 # The layers of tests, one function each; what each needs first is in LAYER_NEEDS.
 
 # shellcheck disable=SC2034 # tests/run uses these
-LAYERS=(style architecture commands unit golden ui integration browser fuzz)
+LAYERS=(style architecture commands unit golden ui integration browser model fuzz)
 # shellcheck disable=SC2034
 LAYERS_QUICK=(style architecture commands unit golden ui)
 
@@ -67,6 +67,11 @@ layer_pytest() {
 
 layer_unit() {
 	layer_meson unit 240 criterion
+}
+
+# The model of the steps T1 to T6, and that each broken variant of it is refuted.
+layer_model() {
+	tally_check model spin 120 "$ROOT/tests/model/run"
 }
 
 layer_golden() {
