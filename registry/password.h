@@ -36,8 +36,8 @@ size_t password_pool_pending(const struct password_pool *pool);
 typedef void (*password_done_fn)(void *context, int result, const char *hash);
 
 /*
- * The password is copied, and wiped afterwards. One whose turn comes after `until_ms` (monotonic) ends
- * with PROTO_E_EXPIRED. Returns 0, PROTO_E_BUSY, or -ENOMEM.
+ * The password is copied, and wiped afterwards. One whose turn comes after `until_ms` (monotonic)
+ * ends with PROTO_E_EXPIRED. Returns 0, PROTO_E_BUSY, or -ENOMEM.
  */
 int password_hash(struct password_pool *pool, struct proto_span password, uint64_t until_ms,
 		  password_done_fn on_done, void *context);

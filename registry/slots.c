@@ -240,8 +240,9 @@ static void map_add(struct map *map, unsigned int slot, const struct node *node)
 }
 
 /*
- * After a start of the registry nodes are known again only when they have said hello. Until the owners
- * of all open slots have, or had time to, there is no map: better an old one than one with holes.
+ * After a start of the registry nodes are known again only when they have said hello. Until the
+ * owners of all open slots have, or had time to, there is no map: better an old one than one with
+ * holes.
  */
 static bool map_is_known(const struct registry *registry)
 {

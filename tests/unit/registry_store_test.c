@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* The registry's store on LMDB: compare-and-swap, order, and what is there after it was opened again. */
+/* The registry's store on LMDB: compare-and-swap, order, and what lasts. */
 
 #include <criterion/criterion.h>
 #include <errno.h>
