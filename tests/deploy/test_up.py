@@ -126,8 +126,8 @@ def test_killed_itself_leaves_nothing_and_starts_again(up):
     pids = [up.pid(node) for node in DEFAULT_NODES]
     up.process.kill()
     up.process.wait()
-    status, output = up.start().end()
-    assert status == 0 and "a killed deploy/up" in output
+    status, _ = up.start().end()  # which says so if it had to wait for daemons of the killed one
+    assert status == 0
     assert not any(os.path.exists(f"/proc/{pid}") for pid in pids)
     assert up.processes() == []
 
