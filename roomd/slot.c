@@ -177,7 +177,10 @@ static void on_released(void *context, int result, const struct proto_message *a
 		see_fence(slot, answer);
 		restart(slot, false);
 	} else if (result == 0) {
-		open_slot(slot);
+		slot->replicas[call.target].released = true;
+		if (++slot->releases >= slot->releases_needed) {
+			open_slot(slot);
+		}
 	}
 }
 
@@ -196,7 +199,8 @@ static void release(struct slot *slot)
 	for (size_t i = 0; i < slot->old.member_count; i++) {
 		struct slot_replica *replica = &slot->replicas[i];
 
-		if (replica->answered && !replica->asked && replica->last >= slot->last) {
+		if (replica->answered && !replica->asked && !replica->released &&
+		    replica->last >= slot->last) {
 			replica->asked = true;
 			store_call(slot, i, 0, &slot->old.members[i], PROTO_RELEASE, &body,
 				   on_released);
@@ -219,6 +223,46 @@ static void on_failed(void *context, int error, uint64_t fence)
 	slot_drop(slot, error);
 }
 
+/* SQ of `old`: any so many of its members have one that holds all that was committed. */
+static size_t seal_quorum(const struct slot *slot)
+{
+	size_t acks = slot->self->ack_quorum;
+
+	return slot->old.member_count >= acks ? slot->old.member_count - acks + 1
+					      : slot->old.member_count;
+}
+
+/*
+ * The stores of the segment before ours learn where it ends; until then they do not show its tail.
+ * If the last segment was empty, that is one which an owner before us sealed, and maybe died
+ * before it told any of them: who holds all of it is not known then, but one of a seal quorum does.
+ */
+static void begin_release(struct slot *slot)
+{
+	bool sealed_by_us = slot->old.member_count > 0 && slot->last >= slot->old.first;
+
+	if (slot->record.segment_count < 2) {
+		open_slot(slot);
+		return;
+	}
+	slot->releases = 0;
+	slot->releases_needed = 1;
+	if (!sealed_by_us) {
+		slot->old = *(record_last(&slot->record) - 1);
+		slot->releases_needed = seal_quorum(slot);
+	}
+	for (size_t i = 0; i < slot->old.member_count; i++) {
+		struct slot_replica *replica = &slot->replicas[i];
+
+		if (!sealed_by_us) {
+			*replica = (struct slot_replica){.answered = true, .last = slot->last};
+		}
+		replica->asked = false;
+	}
+	enter(slot, SLOT_RELEASE);
+	release(slot);
+}
+
 /* T5 succeeded: the record's last segment is ours. */
 static void begin_segment(struct slot *slot)
 {
@@ -239,15 +283,7 @@ static void begin_segment(struct slot *slot)
 		restart(slot, false);
 		return;
 	}
-	if (slot->old.member_count == 0 || slot->last < slot->old.first) {
-		open_slot(slot);
-		return;
-	}
-	enter(slot, SLOT_RELEASE);
-	for (size_t i = 0; i < slot->old.member_count; i++) {
-		slot->replicas[i].asked = false;
-	}
-	release(slot);
+	begin_release(slot);
 }
 
 /* --- T5: install --- */
@@ -385,14 +421,6 @@ static void copy_step(struct slot *slot)
 }
 
 /* --- T2, T3: seal --- */
-
-static size_t seal_quorum(const struct slot *slot)
-{
-	size_t acks = slot->self->ack_quorum;
-
-	return slot->old.member_count >= acks ? slot->old.member_count - acks + 1
-					      : slot->old.member_count;
-}
 
 static void seal_count(struct slot *slot, size_t *ret_answers, size_t *ret_failures)
 {

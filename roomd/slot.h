@@ -68,6 +68,7 @@ struct slot_replica {
 	bool asked; /* an answer is to come */
 	bool answered;
 	bool failed;
+	bool released;
 	uint64_t last;
 	struct chain_hash hash;
 };
@@ -89,7 +90,9 @@ struct slot {
 	unsigned int failures;
 	uint64_t fence_seen;
 	struct record record;
-	struct record_segment old; /* that is sealed; member_count 0: none */
+	struct record_segment old; /* that is sealed, then released; member_count 0: none */
+	size_t releases;
+	size_t releases_needed;
 	struct slot_replica replicas[PROTO_MEMBERS_MAX]; /* of `old` */
 	uint64_t last; /* T3 */
 	struct chain_hash last_hash;

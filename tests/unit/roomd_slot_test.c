@@ -217,6 +217,43 @@ Test(roomd_slot, epoch_goes_beyond_a_fence_that_was_seen)
 	world_free(world);
 }
 
+/*
+ * The owner dies after T5 and before T6: its successor finds an empty segment, and behind it one
+ * whose stores were never told where it ends.
+ */
+static void die_before_release(const struct world_options *options)
+{
+	struct world *world = world_new(options);
+	const char *wrong;
+
+	cr_assert(world_run_until_open(world, 0, 2000));
+	append_some(world, 0, 40);
+	world_crash(world, 0);
+	for (unsigned int i = 0; world_slot(world, 0, 0)->phase != SLOT_RELEASE; i++) {
+		cr_assert_lt(i, 5000);
+		world_run(world, 1);
+	}
+	for (size_t i = 0; i < options->stores; i++) {
+		world_store_stop(world, i); /* what was on its way to them is lost */
+	}
+	world_crash(world, 0);
+	world_run(world, 50);
+	world_heal(world);
+	cr_assert(world_run_until_open(world, 0, 8000));
+	wrong = world_check(world);
+	cr_assert_null(wrong, "%s", wrong);
+	append_some(world, 0, 4);
+	cr_assert_eq(world_committed(world, 0), 11);
+	cr_assert_null(world_check(world));
+	world_free(world);
+}
+
+Test(roomd_slot, what_the_owner_before_did_not_release_is_released)
+{
+	die_before_release(&one);
+	die_before_release(&three);
+}
+
 Test(roomd_slot, waits_for_stores)
 {
 	struct world *world = world_new(&one);

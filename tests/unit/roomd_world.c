@@ -25,6 +25,7 @@ struct log {
 	uint64_t first;
 	struct entry *entries;
 	size_t count;
+	bool sealed; /* released: all of it is shown to readers */
 };
 
 struct replica {
@@ -360,8 +361,11 @@ static void store_release(struct world *world, struct replica *replica, size_t c
 		refuse(world, call, PROTO_E_FENCED, replica->fence_epoch);
 		return;
 	}
-	if (log && release->sealed && log->first + log->count - 1 > release->lac) {
-		log->count = (size_t)(release->lac + 1 - log->first);
+	if (log && release->sealed) {
+		log->sealed = true;
+		if (log->first + log->count - 1 > release->lac) {
+			log->count = (size_t)(release->lac + 1 - log->first);
+		}
 	}
 	answer(world, call, 0, PROTO_OK, NULL);
 }
@@ -544,10 +548,37 @@ static void on_dropped(void *context, struct slot *slot, int error)
 	((struct owner *)context)->world->dropped++;
 }
 
+/* Whether readers of some store see all that lies before the new segment. */
+static bool is_shown(const struct world *world, const struct slot *slot)
+{
+	const struct record_segment *before = record_last(&slot->record) - 1;
+
+	if (slot->record.segment_count < 2) {
+		return true;
+	}
+	for (size_t i = 0; i < WORLD_STORES; i++) {
+		const struct replica *replica = &world->stores[i].replicas[slot->number];
+
+		for (size_t k = 0; k < replica->log_count; k++) {
+			const struct log *log = &replica->logs[k];
+
+			if (log->epoch == before->epoch && log->sealed &&
+			    log->first + log->count - 1 == before->last) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
 static void on_opened(void *context, struct slot *slot)
 {
 	struct world *world = ((struct owner *)context)->world;
 
+	if (!is_shown(world, slot)) {
+		wrong(world, "opened before a store shows what was committed", slot->number,
+		      segment_next(slot->segment) - 1);
+	}
 	for (uint64_t lsn = segment_next(slot->segment); lsn < ENTRIES_MAX; lsn++) {
 		if (world->committed[slot->number][lsn] != 0) {
 			wrong(world, "a committed entry was cut off", slot->number, lsn);

@@ -9,8 +9,8 @@
  * from the seed.
  *
  * Checked at every commit and every opening: an lsn has one content for ever, nothing that was
- * committed is missing below the end of a sealed log, and hashes chain. world_check() reads all
- * logs at the end.
+ * committed is missing below the end of a sealed log, some store shows readers all of that, and
+ * hashes chain. world_check() reads all logs at the end.
  */
 
 #include <stdbool.h>
