@@ -95,11 +95,25 @@ static bool same_owner(const struct proto_slot_record *a, const struct proto_slo
 	       proto_id_equal(&a->incarnation, &b->incarnation);
 }
 
+static bool same_members(const struct proto_list_store_ref *a, const struct proto_list_store_ref *b)
+{
+	if (a->count != b->count) {
+		return false;
+	}
+	for (size_t i = 0; i < a->count; i++) {
+		if (!proto_id_equal(&a->items[i].store, &b->items[i].store)) {
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool same_segment(const struct proto_segment *a, const struct proto_segment *b)
 {
 	return a->since_epoch == b->since_epoch && a->epoch == b->epoch && a->first == b->first &&
 	       a->sealed == b->sealed && a->last == b->last &&
-	       a->members.count == b->members.count && proto_span_equal(a->last_hash, b->last_hash);
+	       proto_span_equal(a->last_hash, b->last_hash) &&
+	       same_members(&a->members, &b->members);
 }
 
 /* T1: a new term; the log is as it was. */

@@ -381,6 +381,51 @@ Test(assignment, even_and_sticky)
 	}
 }
 
+/* What nodes hold past their share, and what nobody has. */
+static size_t moves_needed(const size_t *wishes, size_t nodes)
+{
+	size_t counts[PROTO_NODES_MAX] = {0};
+	size_t over = PROTO_SLOTS % nodes;
+	size_t moves = 0;
+
+	for (size_t slot = 0; slot < PROTO_SLOTS; slot++) {
+		if (wishes[slot] == ASSIGNMENT_NOBODY) {
+			moves++;
+		} else {
+			counts[wishes[slot]]++;
+		}
+	}
+	for (size_t node = 0; node < nodes; node++) {
+		if (counts[node] > PROTO_SLOTS / nodes) {
+			moves += counts[node] - PROTO_SLOTS / nodes - (over > 0);
+			over -= over > 0;
+		}
+	}
+	return moves;
+}
+
+Test(assignment, moves_no_more_than_needed)
+{
+	static size_t wishes[PROTO_SLOTS];
+	unsigned int seed = (unsigned int)time(NULL);
+
+	cr_log_info("seed %u", seed);
+	for (size_t run = 0; run < 200; run++) {
+		size_t nodes = 1 + (size_t)rand_r(&seed) % (run % 8 == 0 ? PROTO_NODES_MAX : 9);
+		size_t owners = 1 + (size_t)rand_r(&seed) % nodes; /* the others are new */
+		size_t needed;
+
+		for (size_t slot = 0; slot < PROTO_SLOTS; slot++) {
+			wishes[slot] = rand_r(&seed) % 4 == 0 ? ASSIGNMENT_NOBODY
+							      : (size_t)rand_r(&seed) % owners;
+		}
+		needed = moves_needed(wishes, nodes);
+		cr_assert_eq(assignment_balance(wishes, nodes), needed, "%zu nodes, seed %u", nodes,
+			     seed);
+		check_even(wishes, nodes);
+	}
+}
+
 Test(assignment, nobody_to_give_to)
 {
 	static size_t wishes[PROTO_SLOTS];
@@ -445,6 +490,9 @@ Test(slot_table, the_life_of_a_record)
 	segments[0].first = 2;
 	cr_assert_eq(slot_table_check(table, &next), PROTO_E_BAD_VALUE); /* another log */
 	segments[0].first = 1;
+	store.store.bytes[0] = 6;
+	cr_assert_eq(slot_table_check(table, &next), PROTO_E_BAD_VALUE); /* on other stores */
+	store.store.bytes[0] = 5;
 	put(table, &next);
 	/* T5: sealed at 7, the next begins at 8. */
 	next.version = 3;
