@@ -205,11 +205,17 @@ static void scan(MDB_cursor *cursor, const void *prefix, size_t prefix_size, con
 		 size_t after_size, bool (*visit)(void *context, const struct store_row *row),
 		 void *context)
 {
-	MDB_val key = after ? (MDB_val){after_size, (void *)after}
-			    : (MDB_val){prefix_size, (void *)prefix};
+	MDB_val first = {prefix_size, (void *)prefix};
+	MDB_val key = after ? (MDB_val){after_size, (void *)after} : first;
 	MDB_val data;
 	struct store_row row;
-	int r = mdb_cursor_get(cursor, &key, &data, MDB_SET_RANGE);
+	int r;
+
+	if (mdb_cmp(mdb_cursor_txn(cursor), mdb_cursor_dbi(cursor), &key, &first) < 0) {
+		key = first;
+		after = NULL;
+	}
+	r = mdb_cursor_get(cursor, &key, &data, MDB_SET_RANGE);
 
 	if (r == 0 && after && key.mv_size == after_size &&
 	    memcmp(key.mv_data, after, after_size) == 0) {

@@ -196,6 +196,8 @@ Test(store, scans)
 	cr_assert_str_eq(scan("n/", "n/a", 9), "n/b n/c ");
 	cr_assert_str_eq(scan("n/", "n/aa", 9), "n/b n/c ");
 	cr_assert_str_eq(scan("n/", "n/c", 9), "");
+	cr_assert_str_eq(scan("n/", "m/z", 9), "n/a n/b n/c "); /* begins before the prefix */
+	cr_assert_str_eq(scan("n/", "o/a", 9), "");
 	cr_assert_str_eq(scan("p", NULL, 9), "");
 }
 
