@@ -324,22 +324,33 @@ static void on_slots_get(void *context, struct bus_request *request,
 
 /* --- placing rooms --- */
 
-/* The least loaded roomd that serves slots; of several the one behind the last that got a room. */
+static bool may_get_rooms(const struct node *node)
+{
+	return node->service == PROTO_SERVICE_ROOMD && node->state == PROTO_NODE_STATE_ONLINE &&
+	       node->slots > 0;
+}
+
+/*
+ * The least loaded roomd that serves slots; of several the first behind the last that got a room,
+ * in the order of the table, else the first.
+ */
 static const struct node *least_loaded(const struct registry *registry)
 {
 	const struct node *best = NULL;
 	const struct node *node;
+	bool best_is_behind = false;
+	bool is_behind = false;
 
 	for (node = registry->nodes.nodes; node; node = node->hh.next) {
-		if (node->service != PROTO_SERVICE_ROOMD ||
-		    node->state != PROTO_NODE_STATE_ONLINE || node->slots == 0) {
-			continue;
-		}
-		if (!best || node->load_permille / 100 < best->load_permille / 100 ||
-		    (node->load_permille / 100 == best->load_permille / 100 &&
-		     proto_id_equal(&best->incarnation, &registry->round_robin))) {
+		uint64_t load = node->load_permille / 100;
+		uint64_t least = best ? best->load_permille / 100 : UINT64_MAX;
+
+		if (may_get_rooms(node) &&
+		    (load < least || (load == least && is_behind && !best_is_behind))) {
 			best = node;
+			best_is_behind = is_behind;
 		}
+		is_behind = is_behind || proto_id_equal(&node->incarnation, &registry->round_robin);
 	}
 	return best;
 }
