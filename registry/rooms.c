@@ -470,7 +470,7 @@ static void index_room(struct registry *registry, struct bus_request *request,
 		bus_refuse(request, PROTO_E_NAME_TAKEN, NULL);
 		return;
 	}
-	info.label = index->label;
+	info.label = name_trim(index->label);
 	info.access = index->access;
 	info.topic = index->topic;
 	info.capacity = index->capacity;
@@ -604,9 +604,9 @@ static void on_room_lookup(void *context, struct bus_request *request,
 	}
 	/*
 	 * Who knows the id of a private room may ask where it is; its owner alone decides who gets
-	 * in.
+	 * in. A name that is only reserved is no room yet.
 	 */
-	if (room.info.access == PROTO_ROOM_KIND_PUBLIC ||
+	if ((room.info.access == PROTO_ROOM_KIND_PUBLIC && room.info.last_seq != ROOM_RESERVED) ||
 	    proto_id_equal(&room.info.owner, &session->user) || lookup->label.size == 0) {
 		answer_lookup(registry, request, &room);
 	} else {
