@@ -737,16 +737,35 @@ static int write_secret_file(const char *directory, const char *path, const char
 
 static void on_invitation_kept(void *context, int result)
 {
-	(void)context;
+	*(int *)context = result;
+}
+
+/* The loop turns until it is on disk: sockets are not open yet, so nothing else waits for us. */
+static int keep_invitation(struct registry *registry, const uint8_t hash[static PROTO_HASH_BYTES])
+{
+	struct registry_key key = registry_key("meta/invitation", NULL, 0);
+	struct store_txn *txn = store_txn_new();
+	int result = PROTO_E_STORAGE_FAILED;
+
+	if (!txn) {
+		return -ENOMEM;
+	}
+	store_txn_put(txn, key.bytes, key.size, hash, PROTO_HASH_BYTES);
+	store_commit(registry->store, txn, on_invitation_kept, &result);
+	while (store_pending(registry->store) > 0) {
+		(void)uv_run(registry->service->loop, UV_RUN_ONCE);
+	}
 	if (result != 0) {
 		log_error("invitation.not_kept",
 			  LOG_TEXT("code", proto_error_info((enum proto_code)result)->code));
+		return -EIO;
 	}
+	return 0;
 }
 
 /*
  * As long as there is no administrator, every start writes a new invitation, which replaces the one
- * before.
+ * before. The file appears when the secret in it is good.
  */
 static int invite(struct registry *registry)
 {
@@ -756,28 +775,24 @@ static int invite(struct registry *registry)
 	char text[64];
 	char path[4096];
 	struct proto_id user;
-	struct store_txn *txn;
 	int r;
 
+	invitation_path(registry, path, sizeof(path));
 	if (registry_get_id(registry, &key, &user)) {
+		(void)unlink(path); /* we may have ended before that, when it was used */
 		return 0;
-	}
-	txn = store_txn_new();
-	if (!txn) {
-		return -ENOMEM;
 	}
 	randombytes_buf(secret, sizeof(secret));
 	hash_secret(secret, sizeof(secret), hash);
 	(void)sodium_bin2base64(text, sizeof(text), secret, sizeof(secret),
 				sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-	invitation_path(registry, path, sizeof(path));
-	key = registry_key("meta/invitation", NULL, 0);
-	store_txn_put(txn, key.bytes, key.size, hash, sizeof(hash));
-	store_commit(registry->store, txn, on_invitation_kept, registry);
-	r = write_secret_file(registry->settings->data, path, text);
+	r = keep_invitation(registry, hash);
+	r = r ? r : write_secret_file(registry->settings->data, path, text);
 	sodium_memzero(secret, sizeof(secret));
 	sodium_memzero(text, sizeof(text));
-	log_info("invitation.written", LOG_TEXT("path", path));
+	if (r == 0) {
+		log_info("invitation.written", LOG_TEXT("path", path));
+	}
 	return r;
 }
 
