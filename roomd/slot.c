@@ -279,6 +279,10 @@ static void begin_segment(struct slot *slot)
 	};
 
 	memcpy(spec.members, open->members, sizeof(spec.members));
+	if (spec.ack_quorum == 0 || spec.ack_quorum > spec.member_count) {
+		restart(slot, false); /* the registry's quorums changed meanwhile */
+		return;
+	}
 	if (segment_new(slot->env, &spec, &events, slot, &slot->segment) != 0) {
 		restart(slot, false);
 		return;
@@ -288,17 +292,46 @@ static void begin_segment(struct slot *slot)
 
 /* --- T5: install --- */
 
+static size_t add_member(struct proto_id *members, size_t count, const struct proto_id *store)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (proto_id_equal(&members[i], store)) {
+			return count;
+		}
+	}
+	if (count < PROTO_MEMBERS_MAX) {
+		members[count++] = *store;
+	}
+	return count;
+}
+
+/*
+ * Members of the last segment that are there stay, because readers of the new one need what was
+ * written before; the registry's places fill up what is missing.
+ */
+static size_t choose_members(const struct slot *slot, struct proto_id *members)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; slot->last > 0 && i < slot->old.member_count; i++) {
+		if (slot->replicas[i].answered && !slot->replicas[i].failed) {
+			count = add_member(members, count, &slot->old.members[i]);
+		}
+	}
+	for (size_t i = 0; i < slot->place_count; i++) {
+		count = add_member(members, count, &slot->places[i]);
+	}
+	return count;
+}
+
 static void install(struct slot *slot)
 {
-	int r;
+	struct proto_id members[PROTO_MEMBERS_MAX];
+	size_t wanted = slot->self->write_quorum;
 
-	if (slot->place_count < slot->self->write_quorum) {
-		restart(slot, false);
-		return;
-	}
-	r = record_install(&slot->record, slot->last, &slot->last_hash, slot->places,
-			   slot->self->write_quorum);
-	if (r != 0) {
+	if (choose_members(slot, members) < wanted || slot->self->ack_quorum == 0 ||
+	    slot->self->ack_quorum > wanted ||
+	    record_install(&slot->record, slot->last, &slot->last_hash, members, wanted) != 0) {
 		restart(slot, false);
 		return;
 	}

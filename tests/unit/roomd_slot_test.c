@@ -254,6 +254,75 @@ Test(roomd_slot, what_the_owner_before_did_not_release_is_released)
 	die_before_release(&three);
 }
 
+/* Reads go to the members of the open segment: those must have what was written before. */
+Test(roomd_slot, a_new_segment_stays_on_the_stores_of_the_last)
+{
+	struct world_options options = one;
+	struct world *world;
+
+	options.stores = WORLD_STORES;
+	world = world_new(&options);
+	cr_assert(world_run_until_open(world, 0, 2000));
+	append_some(world, 0, 8);
+	for (unsigned int i = 0; i < 8; i++) {
+		world_crash(world, 0);
+		cr_assert(world_run_until_open(world, 0, 8000));
+		if (i == 4) {
+			append_some(world, 0, 8);
+		}
+		for (unsigned int j = 0; j < WORLD_SLOTS; j++) {
+			const struct record *record = &world_slot(world, 0, j)->record;
+
+			cr_assert_eq(record->segment_count, 2);
+			cr_assert(proto_id_equal(&record->segments[0].members[0],
+						 &record->segments[1].members[0]));
+		}
+	}
+	world_free(world);
+}
+
+/* A store that is away is replaced; those that answer stay. */
+Test(roomd_slot, a_store_that_is_away_is_replaced)
+{
+	struct world *world = world_new(&three);
+	const struct record *record;
+	struct proto_id before[3];
+	size_t kept = 0;
+
+	cr_assert(world_run_until_open(world, 0, 2000));
+	append_some(world, 0, 40);
+	memcpy(before, record_last(&world_slot(world, 0, 0)->record)->members, sizeof(before));
+	world_store_stop(world, 1);
+	world_crash(world, 0);
+	cr_assert(world_run_until_open(world, 0, 8000));
+	record = &world_slot(world, 0, 0)->record;
+	cr_assert_eq(record_last(record)->member_count, 3);
+	for (size_t i = 0; i < 3; i++) {
+		for (size_t j = 0; j < 3; j++) {
+			kept += proto_id_equal(&record_last(record)->members[i], &before[j]);
+		}
+	}
+	cr_assert_geq(kept, 2);
+	cr_assert_null(world_check(world));
+	world_free(world);
+}
+
+/* Quorums that cannot be are the registry's mistake, and no reason to end. */
+Test(roomd_slot, impossible_quorums_open_nothing)
+{
+	static const size_t acks[] = {0, 2};
+
+	for (size_t i = 0; i < sizeof(acks) / sizeof(acks[0]); i++) {
+		struct world_options options = one;
+		struct world *world;
+
+		options.ack_quorum = acks[i];
+		world = world_new(&options);
+		cr_assert_not(world_run_until_open(world, 0, 1000));
+		world_free(world);
+	}
+}
+
 Test(roomd_slot, waits_for_stores)
 {
 	struct world *world = world_new(&one);
