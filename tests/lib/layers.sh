@@ -4,9 +4,9 @@
 # The layers of tests, one function each; what each needs first is in LAYER_NEEDS.
 
 # shellcheck disable=SC2034 # tests/run uses these
-LAYERS=(style architecture commands unit golden ui integration browser model fuzz)
+LAYERS=(style architecture commands checker unit golden ui integration browser model fuzz)
 # shellcheck disable=SC2034
-LAYERS_QUICK=(style architecture commands unit golden ui)
+LAYERS_QUICK=(style architecture commands checker unit golden ui)
 
 # shellcheck disable=SC2034
 declare -A LAYER_NEEDS=(
@@ -52,6 +52,11 @@ layer_architecture() {
 # The two commands: deploy/up with stand-ins for the daemons, and what tests/run counts.
 layer_commands() {
 	layer_pytest commands 180 tests/deploy tests/lib
+}
+
+# What judges the runs of tests/fault, by itself.
+layer_checker() {
+	layer_pytest checker 60 tests/fault/test_checker.py
 }
 
 layer_integration() {
