@@ -14,12 +14,10 @@
 #include "registry/registry.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "registry/folder.h"
 #include "registry/name.h"
 #include "services/clock.h"
 #include "services/token.h"
@@ -240,11 +238,6 @@ static bool invitation_matches(struct registry *registry, struct proto_span secr
 	       sodium_memcmp(kept, hash, PROTO_HASH_BYTES) == 0;
 }
 
-static void invitation_path(const struct registry *registry, char *ret_path, size_t size)
-{
-	(void)snprintf(ret_path, size, "%s/" INVITATION_FILE, registry->settings->data);
-}
-
 static enum proto_code taken_meanwhile(const struct grant *grant)
 {
 	const struct proto_account_create *create = PROTO_BODY(bus_request_message(grant->request),
@@ -263,7 +256,6 @@ static enum proto_code taken_meanwhile(const struct grant *grant)
 static void on_account_kept(void *context, int result)
 {
 	struct grant *grant = context;
-	char path[4096];
 
 	if (result == PROTO_E_VERSION_CONFLICT) {
 		/* A name, an address or the invitation was taken while the password was hashed. */
@@ -275,8 +267,7 @@ static void on_account_kept(void *context, int result)
 		return;
 	}
 	if (grant->invited) {
-		invitation_path(grant->registry, path, sizeof(path));
-		(void)unlink(path);
+		folder_remove(grant->registry->settings->data, INVITATION_FILE);
 	}
 	log_info("account.created", LOG_ID("user", &grant->account.user),
 		 LOG_TEXT("name", grant->account.name),
@@ -693,48 +684,6 @@ void accounts_tick(struct registry *registry, uint64_t now_ms)
 
 /* --- start --- */
 
-static int write_all(int fd, const char *text)
-{
-	size_t size = strlen(text);
-
-	if (write(fd, text, size) != (ssize_t)size) {
-		return -EIO;
-	}
-	return fsync(fd) == 0 ? 0 : -errno;
-}
-
-static int sync_directory(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = fd >= 0 && fsync(fd) == 0 ? 0 : -errno;
-
-	if (fd >= 0) {
-		(void)close(fd);
-	}
-	return r;
-}
-
-/* The file is there whole, or not at all, whatever happens in between. */
-static int write_secret_file(const char *directory, const char *path, const char *text)
-{
-	char draft[4096];
-	int n = snprintf(draft, sizeof(draft), "%s.new", path);
-	int fd = n > 0 && (size_t)n < sizeof(draft)
-			 ? open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)
-			 : -1;
-	int r;
-
-	if (fd < 0) {
-		return -errno;
-	}
-	r = write_all(fd, text);
-	r = close(fd) == 0 ? r : -errno;
-	if (r == 0 && rename(draft, path) != 0) {
-		r = -errno;
-	}
-	return r ? r : sync_directory(directory);
-}
-
 static void on_invitation_kept(void *context, int result)
 {
 	*(int *)context = result;
@@ -773,13 +722,12 @@ static int invite(struct registry *registry)
 	uint8_t secret[PROTO_SECRET_BYTES];
 	uint8_t hash[PROTO_HASH_BYTES];
 	char text[64];
-	char path[4096];
 	struct proto_id user;
 	int r;
 
-	invitation_path(registry, path, sizeof(path));
 	if (registry_get_id(registry, &key, &user)) {
-		(void)unlink(path); /* we may have ended before that, when it was used */
+		/* We may have ended before that, when it was used. */
+		folder_remove(registry->settings->data, INVITATION_FILE);
 		return 0;
 	}
 	randombytes_buf(secret, sizeof(secret));
@@ -787,47 +735,36 @@ static int invite(struct registry *registry)
 	(void)sodium_bin2base64(text, sizeof(text), secret, sizeof(secret),
 				sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 	r = keep_invitation(registry, hash);
-	r = r ? r : write_secret_file(registry->settings->data, path, text);
+	r = r ? r : folder_write(registry->settings->data, INVITATION_FILE, text);
 	sodium_memzero(secret, sizeof(secret));
 	sodium_memzero(text, sizeof(text));
 	if (r == 0) {
-		log_info("invitation.written", LOG_TEXT("path", path));
+		log_info("invitation.written", LOG_TEXT("folder", registry->settings->data),
+			 LOG_TEXT("file", INVITATION_FILE));
 	}
 	return r;
 }
 
-static int read_token_key(const char *path, char **ret_pem)
-{
-	char *pem = calloc(1, PROTO_PEM_BYTES_MAX + 1);
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	ssize_t n = fd >= 0 && pem ? read(fd, pem, PROTO_PEM_BYTES_MAX) : -1;
-
-	if (fd >= 0) {
-		(void)close(fd);
-	}
-	if (n <= 0) {
-		free(pem);
-		return fd < 0 ? -ENOENT : -EIO;
-	}
-	*ret_pem = pem;
-	return 0;
-}
-
 static int load_token_key(struct registry *registry)
 {
-	char path[4096];
+	const char *folder = registry->settings->data;
 	int r;
 
-	(void)snprintf(path, sizeof(path), "%s/" TOKEN_KEY_FILE, registry->settings->data);
-	r = read_token_key(path, &registry->token_private);
+	registry->token_private = calloc(1, PROTO_PEM_BYTES_MAX + 1);
+	if (!registry->token_private) {
+		return -ENOMEM;
+	}
+	r = folder_read(folder, TOKEN_KEY_FILE, registry->token_private, PROTO_PEM_BYTES_MAX + 1);
 	if (r == 0) {
 		return token_key_public(registry->token_private, &registry->token_public);
 	}
 	if (r != -ENOENT) {
 		return r;
 	}
+	free(registry->token_private);
+	registry->token_private = NULL;
 	r = token_key_new(&registry->token_private, &registry->token_public);
-	return r ? r : write_secret_file(registry->settings->data, path, registry->token_private);
+	return r ? r : folder_write(folder, TOKEN_KEY_FILE, registry->token_private);
 }
 
 int accounts_start(struct registry *registry)

@@ -32,7 +32,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include "registry/folder.h"
 #include "services/clock.h"
 
 struct registry_key registry_key(const char *table, const void *rest, size_t size)
@@ -179,8 +179,8 @@ static int open_store(struct registry *registry)
 	const char *data = registry->settings->data;
 	int r;
 
-	if (mkdir(data, 0700) != 0 && errno != EEXIST) {
-		r = -errno;
+	r = folder_make(data);
+	if (r != 0) {
 		log_error("data.not_made", LOG_TEXT("path", data), LOG_ERRNO(r));
 		return r;
 	}
