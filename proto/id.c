@@ -107,7 +107,7 @@ bool proto_id_equal(const struct proto_id *a, const struct proto_id *b)
 
 unsigned int proto_id_slot(const struct proto_id *id)
 {
-	return (unsigned int)id->bytes[0] << 4 | (unsigned int)id->bytes[1] >> 4;
+	return ((unsigned int)id->bytes[0] << 4 | (unsigned int)id->bytes[1] >> 4) % PROTO_SLOTS;
 }
 
 void proto_id_format(const struct proto_id *id, char ret_text[static PROTO_ID_TEXT_BYTES])

@@ -37,4 +37,6 @@
 #define PROTO_NODES_MAX 1024
 #define PROTO_MEMBERS_MAX 7 /* storage nodes of one segment */
 #define PROTO_SEGMENTS_MAX 256 /* segments of one slot, after merging */
+#ifndef PROTO_SLOTS /* a simulation of the whole system has fewer */
 #define PROTO_SLOTS 4096
+#endif
