@@ -157,6 +157,17 @@ static bool deliver_page(struct follow *follow, const struct proto_room_range *r
 	return due;
 }
 
+/*
+ * Where it must be to be live: at the room's cursor, and where the owner said that the room stands,
+ * which the feed may not have brought yet.
+ */
+static uint64_t goal(const struct follow *follow)
+{
+	uint64_t last = follow->room->cursor.last;
+
+	return last > follow->until ? last : follow->until;
+}
+
 static void on_page(void *context, int result, const struct proto_message *answer)
 {
 	struct follow *follow = context;
@@ -167,7 +178,7 @@ static void on_page(void *context, int result, const struct proto_message *answe
 		return;
 	}
 	follow->failed = result != 0 || (!deliver_page(follow, PROTO_BODY(answer, room_range)) &&
-					 follow->last < follow->room->cursor.last);
+					 follow->last < goal(follow));
 	if (!follow->failed) {
 		advance(follow);
 	}
@@ -183,16 +194,16 @@ static void advance(struct follow *follow)
 	if (follow->state != FOLLOW_BEHIND || follow->errand) {
 		return;
 	}
-	if (follow->last >= room->cursor.last) {
+	if (follow->last >= goal(follow)) {
 		become_live(follow);
 		return;
 	}
 	if (!connection_has_room(follow->connection)) {
 		return; /* follows_drained() goes on */
 	}
-	if (room->cursor.last - follow->last > CURSOR_MISSED_MAX) {
+	if (goal(follow) - follow->last > CURSOR_MISSED_MAX) {
 		follow->owes_mark = false;
-		reset(follow, room->cursor.last);
+		reset(follow, goal(follow));
 		become_live(follow);
 		return;
 	}
@@ -234,6 +245,7 @@ static void start(struct follow *follow, const struct proto_room_opened *opened)
 
 	follow->role = opened->role;
 	follow->last = opened->seq;
+	follow->until = opened->seq;
 	follow->state = FOLLOW_BEHIND;
 	if (!room->cursor.known || opened->seq >= room->cursor.last) {
 		room->access = opened->access; /* else a later event has said it */

@@ -29,6 +29,7 @@ struct follow {
 	uint64_t last; /* seq up to which the connection was given everything */
 	uint64_t request; /* OPENING: the browser's request */
 	uint64_t after; /* OPENING: what it has */
+	uint64_t until; /* where the room stood when it was opened: is LIVE from there on */
 	bool owes_mark; /* caught_up is due once it is live */
 	bool here;
 	bool failed; /* the tick tries again */
