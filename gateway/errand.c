@@ -53,6 +53,7 @@ struct errand {
 	uint64_t rest_until_ms;
 	uint64_t rest_ms;
 	bool flown;
+	bool doubtful; /* a flight ended unknown: it may have been carried out */
 	bool reopened;
 	struct upstream *upstream; /* while PARKED or FLYING */
 	struct proto_id incarnation;
@@ -143,6 +144,7 @@ static void leave_upstream(struct errand *errand)
 	if (errand->call) {
 		bus_call_cancel(errand->call);
 		errand->call = NULL;
+		errand->doubtful = true;
 	}
 	if (errand->upstream) {
 		errand->upstream->errands--;
@@ -270,11 +272,23 @@ static bool may_help(const struct errand *errand, int result)
 	       result == PROTO_E_FENCED;
 }
 
+/*
+ * A refusal speaks for its own flight. Whether an earlier one wrote something, which only the log
+ * can tell, is known to those about the cmid alone; all others leave the outcome unknown.
+ */
+static bool leaves_doubt(const struct errand *errand, int result)
+{
+	return errand->lane && errand->doubtful && result != PROTO_E_CMID_STALE &&
+	       result != PROTO_E_CMID_REUSED && proto_error_info((enum proto_code)result)->sure;
+}
+
 static void settle(struct errand *errand, int result, const struct proto_message *answer)
 {
 	struct write_lane *lane = errand->lane;
 	struct gateway *gateway = errand->gateway;
 
+	errand->doubtful = errand->doubtful ||
+			   (result != 0 && !proto_error_info((enum proto_code)result)->sure);
 	if (result == PROTO_E_OUT_OF_ORDER && lane && errand->item.behind &&
 	    time_left_ms(errand) > 0) {
 		rest(errand, 0);
@@ -284,6 +298,8 @@ static void settle(struct errand *errand, int result, const struct proto_message
 		if (lane) {
 			pump(gateway, lane);
 		}
+	} else if (result != 0 && leaves_doubt(errand, result)) {
+		end(errand, PROTO_E_TIMEOUT, NULL);
 	} else {
 		end(errand, result, answer);
 	}
