@@ -687,7 +687,8 @@
 	F(append, U64, first, MUST, none, PROTO_NUMBER_MAX, 1, "lsn of the segment's first entry") \
 	F(append, U64, lac, MUST, none, PROTO_NUMBER_MAX, 1, "last committed lsn that the owner knows") \
 	F(append, BYTES, prev_hash, MAY, none, PROTO_HASH_BYTES, 1, "chain hash of the entry before `entries`; empty before a slot's first") \
-	F(append, LIST, entries, MUST, entry, PROTO_BATCH_MAX, 1, "consecutive")
+	F(append, LIST, entries, MUST, entry, PROTO_BATCH_MAX, 1, "consecutive") \
+	F(append, ID, store, MAY, none, 0, 1, "the store that is meant: another one at its address refuses")
 #define PROTO_FIELDS_appended(F) \
 	F(appended, U64, lsn, MUST, none, PROTO_NUMBER_MAX, 1, "all entries of the segment up to this one are on disk") \
 	F(appended, BYTES, hash, MAY, none, PROTO_HASH_BYTES, 1, "its chain hash")
@@ -695,7 +696,8 @@
 	F(seal, U64, slot, MUST, none, PROTO_SLOTS - 1, 1, "slot") \
 	F(seal, U64, epoch, MUST, none, PROTO_NUMBER_MAX, 1, "the new owner's epoch") \
 	F(seal, ID, nonce, MUST, none, 0, 1, "its incarnation") \
-	F(seal, U64, segment, MAY, none, PROTO_NUMBER_MAX, 1, "epoch of the segment to seal; 0: the slot has none, set the fence alone")
+	F(seal, U64, segment, MAY, none, PROTO_NUMBER_MAX, 1, "epoch of the segment to seal; 0: the slot has none, set the fence alone") \
+	F(seal, ID, store, MAY, none, 0, 1, "the store that is meant: another one at its address refuses")
 #define PROTO_FIELDS_sealed(F) \
 	F(sealed, U64, last, MUST, none, PROTO_NUMBER_MAX, 1, "lsn of the segment's last entry here; 0: none") \
 	F(sealed, BYTES, last_hash, MAY, none, PROTO_HASH_BYTES, 1, "its chain hash") \
@@ -707,13 +709,15 @@
 	F(copy, U64, segment, MUST, none, PROTO_NUMBER_MAX, 1, "epoch of the segment that is repaired") \
 	F(copy, U64, first, MUST, none, PROTO_NUMBER_MAX, 1, "lsn of that segment's first entry") \
 	F(copy, BYTES, prev_hash, MAY, none, PROTO_HASH_BYTES, 1, "chain hash of the entry before `entries`") \
-	F(copy, LIST, entries, MUST, entry, PROTO_BATCH_MAX, 1, "consecutive")
+	F(copy, LIST, entries, MUST, entry, PROTO_BATCH_MAX, 1, "consecutive") \
+	F(copy, ID, store, MAY, none, 0, 1, "the store that is meant: another one at its address refuses")
 #define PROTO_FIELDS_entries_read(F) \
 	F(entries_read, U64, slot, MUST, none, PROTO_SLOTS - 1, 1, "slot") \
 	F(entries_read, U64, segment, MUST, none, PROTO_NUMBER_MAX, 1, "epoch of the segment") \
 	F(entries_read, U64, from, MUST, none, PROTO_NUMBER_MAX, 1, "first lsn") \
 	F(entries_read, U64, limit, MAY, none, PROTO_BATCH_MAX, 1, "at most so many; 0: 1024") \
-	F(entries_read, BOOL, recovery, MAY, none, 0, 1, "also past the last committed lsn, for `copy`")
+	F(entries_read, BOOL, recovery, MAY, none, 0, 1, "also past the last committed lsn, for `copy`") \
+	F(entries_read, ID, store, MAY, none, 0, 1, "the store that is meant: another one at its address refuses")
 #define PROTO_FIELDS_entries(F) \
 	F(entries, LIST, entries, MUST, entry, PROTO_BATCH_MAX, 1, "entries") \
 	F(entries, BYTES, prev_hash, MAY, none, PROTO_HASH_BYTES, 1, "chain hash of the entry before them") \
@@ -724,11 +728,13 @@
 	F(release, ID, nonce, MUST, none, 0, 1, "its incarnation") \
 	F(release, U64, segment, MUST, none, PROTO_NUMBER_MAX, 1, "epoch of the segment that `lac` lies in") \
 	F(release, U64, lac, MUST, none, PROTO_NUMBER_MAX, 1, "last committed lsn") \
-	F(release, BOOL, sealed, MAY, none, 0, 1, "the segment ends there: drop what stands behind it")
+	F(release, BOOL, sealed, MAY, none, 0, 1, "the segment ends there: drop what stands behind it") \
+	F(release, ID, store, MAY, none, 0, 1, "the store that is meant: another one at its address refuses")
 #define PROTO_FIELDS_state_read(F) \
 	F(state_read, ID, room, MUST, none, 0, 1, "room") \
 	F(state_read, BYTES, cursor, MAY, none, 256, 1, "where the answer before ended") \
-	F(state_read, U64, lac, MAY, none, PROTO_NUMBER_MAX, 1, "committed lsn that the owner knows: the answer reflects all up to it")
+	F(state_read, U64, lac, MAY, none, PROTO_NUMBER_MAX, 1, "committed lsn that the owner knows: the answer reflects all up to it") \
+	F(state_read, ID, store, MAY, none, 0, 1, "the store that is meant: another one at its address refuses")
 #define PROTO_FIELDS_state(F) \
 	F(state, ID, room, MUST, none, 0, 1, "room") \
 	F(state, U64, seq, MUST, none, PROTO_NUMBER_MAX, 1, "seq of the room's latest event in the views; 0: there is no such room") \
@@ -742,16 +748,19 @@
 	F(timeline_read, U64, before, MAY, none, PROTO_NUMBER_MAX, 1, "items with a lower seq") \
 	F(timeline_read, U64, after, MAY, none, PROTO_NUMBER_MAX, 1, "items with a higher seq; not with `before`") \
 	F(timeline_read, U64, limit, MAY, none, PROTO_PAGE_MAX, 1, "at most so many; 0: 50") \
-	F(timeline_read, U64, lac, MAY, none, PROTO_NUMBER_MAX, 1, "committed lsn that the owner knows: the answer reflects all up to it")
+	F(timeline_read, U64, lac, MAY, none, PROTO_NUMBER_MAX, 1, "committed lsn that the owner knows: the answer reflects all up to it") \
+	F(timeline_read, ID, store, MAY, none, 0, 1, "the store that is meant: another one at its address refuses")
 #define PROTO_FIELDS_events_read(F) \
 	F(events_read, ID, room, MUST, none, 0, 1, "room") \
 	F(events_read, U64, after, MAY, none, PROTO_NUMBER_MAX, 1, "events with a higher seq") \
 	F(events_read, U64, limit, MAY, none, PROTO_PAGE_MAX, 1, "at most so many; 0: 200") \
-	F(events_read, U64, lac, MAY, none, PROTO_NUMBER_MAX, 1, "committed lsn that the owner knows: the answer reflects all up to it")
+	F(events_read, U64, lac, MAY, none, PROTO_NUMBER_MAX, 1, "committed lsn that the owner knows: the answer reflects all up to it") \
+	F(events_read, ID, store, MAY, none, 0, 1, "the store that is meant: another one at its address refuses")
 #define PROTO_FIELDS_cmid_read(F) \
 	F(cmid_read, ID, room, MUST, none, 0, 1, "room") \
 	F(cmid_read, ID, client, MUST, none, 0, 1, "client id") \
 	F(cmid_read, U64, number, MUST, none, PROTO_NUMBER_MAX, 1, "number") \
-	F(cmid_read, U64, lac, MAY, none, PROTO_NUMBER_MAX, 1, "committed lsn that the owner knows: the answer reflects all up to it")
+	F(cmid_read, U64, lac, MAY, none, PROTO_NUMBER_MAX, 1, "committed lsn that the owner knows: the answer reflects all up to it") \
+	F(cmid_read, ID, store, MAY, none, 0, 1, "the store that is meant: another one at its address refuses")
 #define PROTO_FIELDS_cmid(F) \
 	F(cmid, LIST, events, MUST, event, 1, 1, "the event")

@@ -92,13 +92,30 @@ void stores_learn(struct stores *stores, const struct proto_id *id, struct proto
 	memcpy(store->address, text, sizeof(text));
 }
 
+/* The body, with the store that is meant. */
+static void address_body(char *to, enum proto_type type, const void *body,
+			 const struct proto_id *store)
+{
+	const struct proto_record *record = proto_type_info(type)->record;
+	const struct proto_field *field = proto_record_field(record, PROTO_SPAN("store"));
+
+	memcpy(to, body, record->size);
+	memcpy(to + field->offset, store, sizeof(*store));
+}
+
 void stores_call(struct stores *stores, const struct proto_id *id, enum proto_type type,
 		 const void *body, env_answer_fn on_answer, void *context)
 {
 	const struct bus_call_options options = {.timeout_ms = STORES_TIMEOUT_MS,
 						 .retry_ms = STORES_RETRY_MS};
 	struct store *store = store_find(stores, id);
+	union {
+		char bytes[PROTO_BODY_BYTES_MAX];
+		uint64_t align;
+	} meant;
 
-	calls_make(stores->calls, store ? store->link : NULL, type, body, &options, on_answer,
-		   context);
+	/* Its address may be another one's by now. */
+	address_body(meant.bytes, type, body, id);
+	calls_make(stores->calls, store ? store->link : NULL, type, meant.bytes, &options,
+		   on_answer, context);
 }

@@ -91,6 +91,25 @@ static void tell_damage(struct storaged *storaged, const char *event,
 	log_error(event, LOG_TEXT("type", message->info->record->name), LOG_NUMBER("slot", slot));
 }
 
+/*
+ * A store that was replaced may have its successor at its address. What is asked of the one must
+ * not be answered by the other, who would then stand for two members of a segment. Refuses the
+ * request and returns false if it is not for this store.
+ */
+static bool is_meant(const struct storaged *storaged, struct bus_request *request,
+		     const struct proto_message *message)
+{
+	const struct proto_field *field = proto_record_field(message->info->record,
+							     PROTO_SPAN("store"));
+	const struct proto_id *store = (const void *)((const char *)message->body + field->offset);
+	bool meant = proto_id_is_none(store) || proto_id_equal(store, store_id(storaged->store));
+
+	if (!meant) {
+		refuse(request, PROTO_E_UNAVAILABLE, "another store is here", 0);
+	}
+	return meant;
+}
+
 /* --- writes --- */
 
 /* A request on its way through a commit. */
@@ -259,9 +278,13 @@ static struct task *task_new(struct storaged *storaged, struct bus_request *requ
 static void on_write(void *context, struct bus_request *request,
 		     const struct proto_message *message)
 {
-	struct task *task = task_new(context, request, message);
 	const struct write_route *route = writes;
+	struct task *task;
 
+	if (!is_meant(context, request, message)) {
+		return;
+	}
+	task = task_new(context, request, message);
 	if (!task) {
 		return;
 	}
@@ -427,7 +450,12 @@ static void on_read(void *context, struct bus_request *request, const struct pro
 	unsigned int slot = 0;
 	uint64_t lac = 0;
 	bool wait = false;
-	int r = kv_begin(store_kv(storaged->store), false, &txn);
+	int r;
+
+	if (!is_meant(storaged, request, message)) {
+		return;
+	}
+	r = kv_begin(store_kv(storaged->store), false, &txn);
 
 	if (r == 0) {
 		r = must_wait(message, txn, &slot, &lac, &wait);

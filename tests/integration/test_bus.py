@@ -76,3 +76,25 @@ def test_roomd_takes_tokens_alone(system, person, room_name):
     anna.api("DELETE", "session")
     assert registry.ask(23, session=granted["session"])["t"] == 2
     wait_until(lambda: owner.ask(77, **here).get("code") == "session_unknown", 5, why="revocation at roomd")
+
+
+def test_a_store_answers_for_itself_alone(system):
+    """One that took the place of another, at its address, must not be taken for it."""
+    place = Bus(system.registry).ask(53, first=0, last=0)["stores"][0]
+    store = Bus(place["address"])
+    room = os.urandom(16)
+    nobody = {"slot": 0, "epoch": 1, "nonce": os.urandom(16)}
+    requests = {
+        100: {**nobody, "first": 1, "lac": 0, "entries": []},
+        102: nobody,
+        104: {**nobody, "segment": 1, "first": 1, "entries": []},
+        105: {"slot": 0, "segment": 1, "from": 1},
+        107: {**nobody, "segment": 1, "lac": 1},
+        108: {"room": room},
+        110: {"room": room},
+        111: {"room": room},
+        112: {"room": room, "client": os.urandom(16), "number": 1},
+    }
+    for type_, fields in requests.items():
+        assert store.ask(type_, **fields, store=os.urandom(16)).get("code") == "unavailable", type_
+        assert store.ask(type_, **fields, store=place["store"]).get("code") != "unavailable", type_
