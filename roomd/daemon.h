@@ -30,6 +30,8 @@ struct roomd {
 	struct hosted *rooms; /* hash by id */
 	struct hosted *use; /* the same, least recently used first */
 	size_t room_count;
+	struct doubt *doubts; /* the oldest first */
+	size_t doubt_count;
 	struct tail_limits tail;
 	struct proto_buffer scratch;
 	uv_timer_t tick;

@@ -110,6 +110,8 @@ static void load_end(struct load *load, int result)
 	hosted->load = NULL;
 	free(load);
 	if (result == 0) {
+		/* The owner before may have committed what it never published. */
+		hosted->active_ms = hosted->room.committed > 0 ? roomd_now_ms(hosted->roomd) : 0;
 		members_repeat_notes(hosted);
 		hosted_drain(hosted);
 		return;
@@ -326,6 +328,60 @@ static void job_lost(struct job *job, int error)
 	job_refuse(job, error, "the slot is being taken over; send the same again");
 }
 
+/*
+ * A room that had writes in flight when its slot was dropped. They may be committed by now, and
+ * nobody who follows the room here was told: if the slot comes back to us, no reader sees its owner
+ * change. So the room is loaded then, and its beacon tells them.
+ */
+struct doubt {
+	struct proto_id room;
+	struct doubt *prev;
+	struct doubt *next;
+};
+
+static void doubt_free(struct roomd *roomd, struct doubt *doubt)
+{
+	DL_DELETE(roomd->doubts, doubt);
+	roomd->doubt_count--;
+	free(doubt);
+}
+
+static void doubt_add(struct roomd *roomd, const struct proto_id *room)
+{
+	struct doubt *doubt = malloc(sizeof(*doubt));
+
+	if (!doubt) {
+		return; /* the next event of the room tells */
+	}
+	if (roomd->doubt_count >= HOSTED_DOUBTS_MAX) {
+		doubt_free(roomd, roomd->doubts);
+	}
+	doubt->room = *room;
+	DL_APPEND(roomd->doubts, doubt);
+	roomd->doubt_count++;
+}
+
+void hosted_open_slot(struct roomd *roomd, struct slot *slot)
+{
+	struct doubt *doubt;
+	struct doubt *next;
+
+	DL_FOREACH_SAFE(roomd->doubts, doubt, next)
+	{
+		if (proto_id_slot(&doubt->room) == slot->number) {
+			(void)hosted_get(roomd, slot, &doubt->room);
+			doubt_free(roomd, doubt);
+		}
+	}
+}
+
+void hosted_forget_doubts(struct roomd *roomd)
+{
+	while (roomd->doubts) {
+		doubt_free(roomd, roomd->doubts);
+	}
+}
+
 static void drop_writes(struct hosted *hosted, int error)
 {
 	while (hosted->writes) {
@@ -357,6 +413,9 @@ void hosted_drop_slot(struct slot *slot, int error)
 	while (slot->user) {
 		struct hosted *hosted = slot->user;
 
+		if (hosted->writes) {
+			doubt_add(hosted->roomd, &hosted->room.id);
+		}
 		drop_writes(hosted, unknown);
 		if (hosted->question) {
 			hosted->question->hosted = NULL;

@@ -24,6 +24,7 @@ struct roomd;
 struct hosted;
 struct session;
 
+#define HOSTED_DOUBTS_MAX 16384 /* rooms to look at when their slot comes back; the oldest go */
 #define JOB_CREATED_MAX 3 /* setting, and one or two members */
 
 /* What was found out about a job so far. */
@@ -88,7 +89,7 @@ struct hosted {
 	size_t waiting_count;
 	struct write *writes; /* in the order of seq */
 	size_t write_count;
-	uint64_t active_ms; /* monotonic: last commit; 0: none here */
+	uint64_t active_ms; /* monotonic: last commit, or when it was loaded; 0: being loaded */
 	uint64_t index_seq; /* the directory shall reflect this; 0: it does */
 	bool indexing;
 	uint64_t index_due_ms;
@@ -145,6 +146,10 @@ void hosted_ask_registry(struct hosted *hosted, struct job *job, enum proto_type
 			 int (*take)(struct job *, int, const struct proto_message *));
 /* The slot is ours no more: answer everything, forget its rooms. */
 void hosted_drop_slot(struct slot *slot, int error);
+/* It is ours (again): load the rooms whose writes were in flight when it was dropped. */
+void hosted_open_slot(struct roomd *roomd, struct slot *slot);
+/* Forget which those are. */
+void hosted_forget_doubts(struct roomd *roomd);
 /* Last committed lsn of the room's slot. */
 uint64_t hosted_lac(const struct hosted *hosted);
 /* A store that has all that is committed; `attempt` turns to the others. */

@@ -171,10 +171,10 @@ struct slot *roomd_slot(struct roomd *roomd, unsigned int number)
 
 static void on_opened(void *context, struct slot *slot)
 {
-	(void)context;
 	log_debug("slot_open", LOG_NUMBER("slot", slot->number),
 		  LOG_NUMBER("epoch", segment_epoch(slot->segment)),
 		  LOG_NUMBER("lsn", segment_next(slot->segment)));
+	hosted_open_slot(context, slot);
 }
 
 static void on_dropped(void *context, struct slot *slot, int error)
@@ -524,6 +524,7 @@ static void roomd_free(void *daemon)
 	for (unsigned int i = 0; roomd->takeover && i < PROTO_SLOTS; i++) {
 		hosted_drop_slot(takeover_slot(roomd->takeover, i), PROTO_E_TIMEOUT);
 	}
+	hosted_forget_doubts(roomd);
 	calls_free(roomd->calls);
 	notes_free(roomd->notes);
 	takeover_free(roomd->takeover);
