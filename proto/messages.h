@@ -52,11 +52,12 @@
 	V(NODE_STATE, ONLINE, online, 1, 1, "heartbeats arrive") \
 	V(NODE_STATE, SUSPECT, suspect, 2, 1, "heartbeats are missing; gets nothing new") \
 	V(NODE_STATE, DEAD, dead, 3, 1, "its slots are given to others") \
-	V(NODE_STATE, DRAINING, draining, 4, 1, "an operator takes it out of service")
+	V(NODE_STATE, DRAINING, draining, 4, 1, "heartbeats arrive; it is taken out of service")
 
 #define PROTO_ENUM_slot_state(V) \
 	V(SLOT_STATE, SEALING, sealing, 1, 1, "an owner is taking over; nothing is served") \
-	V(SLOT_STATE, OPEN, open, 2, 1, "the owner appends to the last segment")
+	V(SLOT_STATE, OPEN, open, 2, 1, "the owner appends to the last segment") \
+	V(SLOT_STATE, CLOSED, closed, 3, 1, "the owner has let go of it; whom it is assigned to takes over")
 
 #define PROTO_ENUM_room_kind(V) \
 	V(ROOM_KIND, PUBLIC, public, 1, 1, "anyone signed in may find, read and join it") \
@@ -298,6 +299,7 @@
 	M(44, NODES_LIST, nodes_list, USER, REGISTRY, nodes, 1, "all nodes; for administrators and nodes") \
 	M(45, NODES, nodes, REPLY, NONE, ok, 1, "nodes") \
 	M(46, NODE_CHANGED, node_changed, FEED, REGISTRY, ok, 1, "a node came, went, or changed its state") \
+	M(47, NODE_DRAIN, node_drain, USER, REGISTRY, ok, 1, "take a node out of service, or use it again; for administrators") \
 	M(50, SLOTS_GET, slots_get, USER, REGISTRY, slot_map, 1, "who serves which slot?") \
 	M(51, SLOT_MAP, slot_map, REPLY, NONE, ok, 1, "all slots, or those that changed") \
 	M(52, SLOTS_CHANGED, slots_changed, FEED, REGISTRY, ok, 1, "slots have a new owner, or none") \
@@ -470,7 +472,7 @@
 	F(node_welcome, TEXT, token_key, MUST, none, PROTO_PEM_BYTES_MAX, 1, "public key of the tokens, PEM") \
 	F(node_welcome, TEXT, feed, MUST, none, PROTO_ADDRESS_BYTES_MAX, 1, "endpoint of what the registry publishes; subscribe to everything") \
 	F(node_welcome, U64, beat_ms, MUST, none, PROTO_NUMBER_MAX, 1, "send a heartbeat this often") \
-	F(node_welcome, U64, dead_ms, MUST, none, PROTO_NUMBER_MAX, 1, "silent for so long, a node loses its slots; it must stop serving by itself before that") \
+	F(node_welcome, U64, dead_ms, MUST, none, PROTO_NUMBER_MAX, 1, "silent for so long, a node loses its slots; before that its lease ends: it must not answer from memory alone any more") \
 	F(node_welcome, U64, write_quorum, MUST, none, PROTO_MEMBERS_MAX, 1, "stores of a segment") \
 	F(node_welcome, U64, ack_quorum, MUST, none, PROTO_MEMBERS_MAX, 1, "stores that must have an entry before it counts")
 #define PROTO_FIELDS_node_beat(F) \
@@ -480,7 +482,8 @@
 	F(node_beat, U64, rooms, MAY, none, PROTO_NUMBER_MAX, 1, "rooms in memory, or stored") \
 	F(node_beat, U64, connections, MAY, none, PROTO_NUMBER_MAX, 1, "browsers connected") \
 	F(node_beat, U64, load_permille, MAY, none, PROTO_NUMBER_MAX, 1, "share of one core used since the last heartbeat") \
-	F(node_beat, BOOL, leaving, MAY, none, 0, 1, "the last one: the node stops in order")
+	F(node_beat, BOOL, leaving, MAY, none, 0, 1, "the last one: the node stops in order") \
+	F(node_beat, BOOL, draining, MAY, none, 0, 1, "the node stops as soon as others have its slots")
 #define PROTO_FIELDS_node_beaten(F) \
 	F(node_beaten, U64, slots_version, MUST, none, PROTO_NUMBER_MAX, 1, "of the slot map") \
 	F(node_beaten, U64, assignment_version, MUST, none, PROTO_NUMBER_MAX, 1, "of the assignment of slots")
@@ -496,6 +499,10 @@
 	F(node_changed, TEXT, address, MAY, none, PROTO_ADDRESS_BYTES_MAX, 1, "endpoint for requests") \
 	F(node_changed, TEXT, feed, MAY, none, PROTO_ADDRESS_BYTES_MAX, 1, "endpoint of what it publishes") \
 	F(node_changed, ID, store, MAY, none, 0, 1, "storaged: id of its store")
+#define PROTO_FIELDS_node_drain(F) \
+	F(node_drain, ID, session, MUST, none, 0, 1, "session of an administrator") \
+	F(node_drain, TEXT, node, MUST, none, PROTO_NAME_BYTES_MAX, 1, "name") \
+	F(node_drain, BOOL, drain, MAY, none, 0, 1, "it gets nothing new, and its slots move away; false: use it again")
 
 #define PROTO_FIELDS_slots_get(F)
 #define PROTO_FIELDS_slot_map(F) \
@@ -523,7 +530,8 @@
 	F(slots_assigned, ID, incarnation, MUST, none, 0, 1, "incarnation")
 #define PROTO_FIELDS_slot_ranges(F) \
 	F(slot_ranges, U64, version, MUST, none, PROTO_NUMBER_MAX, 1, "of the assignment") \
-	F(slot_ranges, LIST, ranges, MUST, slot_range, PROTO_SLOTS, 1, "slots")
+	F(slot_ranges, LIST, ranges, MUST, slot_range, PROTO_SLOTS, 1, "slots that it owns, or may take now") \
+	F(slot_ranges, LIST, leave, MAY, slot_range, PROTO_SLOTS, 1, "slots that it owns and others wait for: close them")
 #define PROTO_FIELDS_assignment_changed(F) \
 	F(assignment_changed, U64, version, MUST, none, PROTO_NUMBER_MAX, 1, "of the assignment")
 
