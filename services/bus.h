@@ -79,6 +79,11 @@ int bus_server_new(struct bus *bus, const char *address, const struct bus_route 
 void bus_server_free(struct bus_server *server);
 /* The address as bound, with the real port; for hello and logs. */
 const char *bus_server_address(const struct bus_server *server);
+/*
+ * Told, from the loop, when a connection that a request came on has ended: its process died, it
+ * let go, or the network did. May be NULL.
+ */
+void bus_server_on_gone(struct bus_server *server, void (*on_gone)(void *context, uint64_t peer));
 
 /* The connection that it came on: never reused within a process, not even after a reconnect. */
 uint64_t bus_request_peer(const struct bus_request *request);

@@ -51,6 +51,7 @@ struct bus_peer {
 	size_t held_bytes;
 	struct bus_peer *held_prev; /* in server->holding */
 	struct bus_peer *held_next;
+	struct bus_peer *gone_next; /* in server->gone */
 	UT_hash_handle hh;
 	size_t routing_size;
 	uint8_t routing[];
@@ -67,6 +68,8 @@ struct bus_server {
 	void *context;
 	struct bus_peer *peers; /* by routing id */
 	struct bus_peer *holding; /* peers with answers held back */
+	struct bus_peer *gone; /* peers whose end must still be told */
+	void (*on_gone)(void *context, uint64_t peer);
 	struct deadline retry;
 	size_t open; /* requests being answered */
 	struct bus_server *prev;
@@ -133,7 +136,26 @@ static void peer_forget(struct bus_peer *peer)
 	bus_numbers_move(bus->numbers.peers, &bus->numbers.peers_count, -1);
 	peer_drop_held(peer, BUS_DROP_PEER_GONE);
 	HASH_DELETE(hh, peer->server->peers, peer);
+	if (peer->server->on_gone) { /* not from here: an answer may be on the stack */
+		LL_APPEND2(peer->server->gone, peer, gone_next);
+		bus_touch(&peer->server->monitor);
+		return;
+	}
 	peer_unref(peer);
+}
+
+/* A peer's end is told once; nothing is told of a server that was freed. */
+static void peers_tell_gone(struct bus_server *server)
+{
+	struct bus_peer *peer;
+
+	while ((peer = server->gone) != NULL) {
+		LL_DELETE2(server->gone, peer, gone_next);
+		if (server->on_gone && !server->is_closed) {
+			server->on_gone(server->context, peer->number);
+		}
+		peer_unref(peer);
+	}
 }
 
 static struct bus_peer *peer_new(struct bus_server *server, zmq_msg_t *routing, zmq_msg_t *frame)
@@ -575,6 +597,9 @@ static bool monitor_turn(struct bus_socket *socket)
 			forget_descriptor(server, fd);
 		}
 	}
+	server->refs++; /* whoever is told may free it */
+	peers_tell_gone(server);
+	server_unref(server);
 	return false;
 }
 
@@ -633,13 +658,15 @@ void bus_server_free(struct bus_server *server)
 	if (!server) {
 		return;
 	}
+	server->is_closed = true;
+	server->on_gone = NULL;
+	peers_tell_gone(server);
 	HASH_ITER(hh, server->peers, peer, next)
 	{
 		peer_forget(peer);
 	}
 	bus_remove_deadline(server->bus, &server->retry);
 	DL_DELETE(server->bus->servers, server);
-	server->is_closed = true;
 	bus_socket_close(&server->socket, &server->monitor);
 	server_unref(server);
 }
@@ -647,4 +674,9 @@ void bus_server_free(struct bus_server *server)
 const char *bus_server_address(const struct bus_server *server)
 {
 	return server->address;
+}
+
+void bus_server_on_gone(struct bus_server *server, void (*on_gone)(void *context, uint64_t peer))
+{
+	server->on_gone = on_gone;
 }

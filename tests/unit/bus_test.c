@@ -22,6 +22,9 @@ struct store {
 	size_t kept_count;
 	size_t received;
 	uint64_t peers[64];
+	struct bus_server *server; /* freed by on_gone() */
+	size_t gone;
+	uint64_t gone_peer;
 };
 
 /* Answers at once. */
@@ -981,6 +984,53 @@ Test(bus, peers_have_numbers_of_their_own)
 	cr_assert_eq(store.peers[2], store.peers[3]);
 	cr_assert_neq(store.peers[3], store.peers[4]);
 	fixture_deinit(&fixture);
+}
+
+static void on_gone(void *context, uint64_t peer)
+{
+	struct store *store = context;
+
+	store->gone++;
+	store->gone_peer = peer;
+	bus_server_free(store->server);
+	store->server = NULL;
+}
+
+Test(bus, the_end_of_a_connection_is_told_once)
+{
+	struct proto_node_beat beat = {.node = PROTO_SPAN("n"), .incarnation = {{1}}};
+	struct proto_header header = {.type = PROTO_NODE_BEAT, .request = 1};
+
+	for (size_t i = 0; i < 2; i++) { /* the second time the server is freed by it */
+		struct fixture fixture;
+		struct store store = {0};
+		struct bus_server *server;
+		struct proto_header answer;
+		struct raw first;
+		struct raw second;
+
+		fixture_init(&fixture);
+		server = serve(&fixture, &store);
+		store.server = i == 0 ? NULL : server;
+		bus_server_on_gone(server, on_gone);
+		raw_init(&first, ZMQ_DEALER, fixture.address);
+		raw_send(&first, &header, &beat);
+		cr_assert_eq(raw_answer(&fixture, &first, &answer), 0);
+		raw_init(&second, ZMQ_DEALER, fixture.address);
+		raw_send(&second, &header, &beat);
+		cr_assert_eq(raw_answer(&fixture, &second, &answer), 0);
+		cr_assert_neq(store.peers[0], store.peers[1]);
+		raw_deinit(&first);
+		fixture_wait(&fixture, &store.gone, 1);
+		cr_assert_eq(store.gone_peer, store.peers[0]);
+		raw_deinit(&second);
+		if (i == 0) {
+			fixture_wait(&fixture, &store.gone, 2);
+			cr_assert_eq(store.gone_peer, store.peers[1]);
+		}
+		fixture_deinit(&fixture);
+		cr_assert_eq(store.gone, i == 0 ? 2 : 1);
+	}
 }
 
 Test(bus, a_peer_that_is_gone_gets_no_answer)
