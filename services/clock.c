@@ -19,6 +19,11 @@ uint64_t clock_monotonic_ms(void)
 	return read_ms(CLOCK_MONOTONIC);
 }
 
+uint64_t clock_boot_ms(void)
+{
+	return read_ms(CLOCK_BOOTTIME);
+}
+
 uint64_t clock_wall_ms(void)
 {
 	return read_ms(CLOCK_REALTIME);

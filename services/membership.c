@@ -8,10 +8,11 @@
  *      │                      │ membership_leave()
  *      └──────────────────────┴─────────────────▶ LEAVING
  *
+ * Heartbeats. One is on its way at a time, and nothing is gained by a second one behind it: they
+ * travel in order on one connection. When that is lost the call ends, and the next one asks anew.
+ *
  * Lease. An answer proves that the registry heard us at some moment after we asked. So the lease
- * counts from the moment of asking, on our monotonic clock, and is shorter than what the registry
- * grants by LEASE_MARGIN of it, which covers clocks that run at different speeds and the time that
- * it takes to stop.
+ * counts from the moment of asking, on a clock that goes on while the machine sleeps.
  *
  * Slot map. The feed and the answers come on two connections, in any order against each other.
  * Changes are applied when they fit; the whole map is asked for when they do not, when a connection
@@ -36,9 +37,8 @@
 #define SLOTS_RETRY_MS 1000
 #define LEAVE_TIMEOUT_MS 1000
 #define BEAT_MIN_MS 50 /* whatever the registry asks for */
-#define LEASE_MARGIN(dead_ms) ((dead_ms) / 4)
 #define BACKWARDS_MAX 2 /* heartbeats with an older slot map before it is believed */
-#define TIMERS 2
+#define TIMERS 3
 
 enum phase {
 	MEMBERSHIP_GREETING,
@@ -60,15 +60,19 @@ struct membership {
 	bool was_welcomed;
 	uv_timer_t beat_timer; /* GREETING: the next hello; MEMBER: the next beat */
 	uv_timer_t lease_timer;
+	uv_timer_t drain_timer;
 	unsigned int refs; /* its owner, its timers */
 	struct bus_call *call; /* hello, beat or leave: one at a time */
-	uint64_t asked_ms; /* when that was sent */
+	uint64_t asked_ms; /* when that was sent; both of these on clock_boot_ms() */
+	uint64_t lease_end_ms; /* 0: none */
+	bool draining;
+	void (*on_drain_told)(void *context, bool known);
+	void *on_drain_told_context;
 	struct bus_call *slots_call;
 	bool ask_slots_again;
 	bool believe_older;
 	unsigned int backwards;
 	uint64_t assignment_version;
-	uint64_t lease_end_ms; /* 0: none */
 	uint64_t cpu_us;
 	uint64_t cpu_at_ms;
 	void (*on_left)(void *context);
@@ -310,10 +314,10 @@ static void on_lease_timer(uv_timer_t *timer)
 
 static void renew_lease(struct membership *membership)
 {
-	uint64_t dead_ms = membership->welcome.dead_ms;
-	uint64_t now_ms = clock_monotonic_ms();
+	uint64_t now_ms = clock_boot_ms();
 
-	membership->lease_end_ms = membership->asked_ms + dead_ms - LEASE_MARGIN(dead_ms);
+	membership->lease_end_ms = membership->asked_ms +
+				   MEMBERSHIP_LEASE_MS(membership->welcome.dead_ms);
 	(void)uv_timer_start(
 		&membership->lease_timer, on_lease_timer,
 		membership->lease_end_ms > now_ms ? membership->lease_end_ms - now_ms : 0, 0);
@@ -321,10 +325,21 @@ static void renew_lease(struct membership *membership)
 
 bool membership_has_lease(const struct membership *membership)
 {
-	return membership->lease_end_ms > clock_monotonic_ms();
+	return membership->lease_end_ms > clock_boot_ms();
 }
 
 /* --- heartbeats --- */
+
+static void tell_drained(struct membership *membership, bool known)
+{
+	void (*told)(void *context, bool known) = membership->on_drain_told;
+
+	(void)uv_timer_stop(&membership->drain_timer);
+	membership->on_drain_told = NULL;
+	if (told) {
+		told(membership->on_drain_told_context, known);
+	}
+}
 
 /* The share of a core that the process used since it was asked last. */
 static uint64_t load_permille(struct membership *membership)
@@ -354,6 +369,7 @@ static void fill_beat(struct membership *membership, struct proto_node_beat *bea
 	beat->incarnation = membership->hello.incarnation;
 	beat->load_permille = load_permille(membership);
 	beat->leaving = membership->phase == MEMBERSHIP_LEAVING;
+	beat->draining = membership->draining;
 }
 
 static void wait_ms(struct membership *membership, uint64_t ms)
@@ -388,6 +404,9 @@ static void on_beaten(void *context, int result, const struct proto_message *ans
 	}
 	beaten = PROTO_BODY(answer, node_beaten);
 	renew_lease(membership);
+	if (membership->draining) {
+		tell_drained(membership, true);
+	}
 	check_slots_version(membership, beaten->slots_version);
 	if (beaten->assignment_version != membership->assignment_version) {
 		tell_assignment(membership, beaten->assignment_version);
@@ -400,20 +419,27 @@ static void send_beat(struct membership *membership, uint64_t timeout_ms, bus_an
 	struct proto_node_beat beat = {0};
 
 	fill_beat(membership, &beat);
-	membership->asked_ms = clock_monotonic_ms();
+	membership->asked_ms = clock_boot_ms();
 	bus_call(membership->registry, PROTO_NODE_BEAT, &beat, &options, on_answer, membership,
 		 &membership->call);
 }
 
-/* One at a time: the answer to an old one would renew the lease from its own, older moment only. */
 static void beat(struct membership *membership)
+{
+	if (!membership->call) {
+		send_beat(membership, membership->welcome.dead_ms, on_beaten);
+	}
+	wait_ms(membership, beat_ms(membership));
+}
+
+/* What is on its way may be lost, or does not tell what there is to tell. */
+static void beat_anew(struct membership *membership)
 {
 	if (membership->call) {
 		bus_call_cancel(membership->call);
 		membership->call = NULL;
 	}
-	send_beat(membership, beat_ms(membership), on_beaten);
-	wait_ms(membership, beat_ms(membership));
+	beat(membership);
 }
 
 /* --- hello --- */
@@ -471,7 +497,7 @@ static void greet(struct membership *membership)
 {
 	static const struct bus_call_options options = {.timeout_ms = HELLO_TIMEOUT_MS};
 
-	membership->asked_ms = clock_monotonic_ms();
+	membership->asked_ms = clock_boot_ms();
 	bus_call(membership->registry, PROTO_NODE_HELLO, &membership->hello, &options, on_welcome,
 		 membership, &membership->call);
 }
@@ -493,8 +519,27 @@ static void on_registry_up(void *context)
 	struct membership *membership = context;
 
 	if (membership->phase == MEMBERSHIP_MEMBER) {
-		beat(membership);
+		beat_anew(membership);
 		ask_slots(membership);
+	}
+}
+
+/* --- draining --- */
+
+static void on_drain_timer(uv_timer_t *timer)
+{
+	tell_drained(timer->data, false);
+}
+
+void membership_drain(struct membership *membership, void (*told)(void *context, bool known),
+		      void *context)
+{
+	membership->draining = true;
+	membership->on_drain_told = told;
+	membership->on_drain_told_context = context;
+	(void)uv_timer_start(&membership->drain_timer, on_drain_timer, LEAVE_TIMEOUT_MS, 0);
+	if (membership->phase == MEMBERSHIP_MEMBER) {
+		beat_anew(membership);
 	}
 }
 
@@ -518,6 +563,7 @@ static void stop_asking(struct membership *membership)
 {
 	(void)uv_timer_stop(&membership->beat_timer);
 	(void)uv_timer_stop(&membership->lease_timer);
+	(void)uv_timer_stop(&membership->drain_timer);
 	if (membership->call) {
 		bus_call_cancel(membership->call);
 		membership->call = NULL;
@@ -553,10 +599,13 @@ static void on_timer_closed(uv_handle_t *handle)
 
 static void init_timers(struct membership *membership, uv_loop_t *loop)
 {
-	(void)uv_timer_init(loop, &membership->beat_timer);
-	(void)uv_timer_init(loop, &membership->lease_timer);
-	membership->beat_timer.data = membership;
-	membership->lease_timer.data = membership;
+	uv_timer_t *const timers[TIMERS] = {&membership->beat_timer, &membership->lease_timer,
+					    &membership->drain_timer};
+
+	for (size_t i = 0; i < TIMERS; i++) {
+		(void)uv_timer_init(loop, timers[i]);
+		timers[i]->data = membership;
+	}
 	membership->refs = 1 + TIMERS;
 }
 
@@ -609,6 +658,7 @@ void membership_free(struct membership *membership)
 	disown(&membership->welcome.feed);
 	uv_close((uv_handle_t *)&membership->beat_timer, on_timer_closed);
 	uv_close((uv_handle_t *)&membership->lease_timer, on_timer_closed);
+	uv_close((uv_handle_t *)&membership->drain_timer, on_timer_closed);
 	membership_unref(membership);
 }
 

@@ -18,6 +18,13 @@
 
 struct membership;
 
+/*
+ * How long a node may answer from memory after it last asked the registry something that was
+ * answered. Shorter than what the registry waits before others get its slots: clocks run at
+ * different speeds, and to stop takes time too.
+ */
+#define MEMBERSHIP_LEASE_MS(dead_ms) ((dead_ms) - (dead_ms) / 4)
+
 struct membership_options {
 	const char *registry; /* address */
 	struct proto_node_hello hello; /* texts are copied; incarnation as in struct service */
@@ -32,7 +39,7 @@ struct membership_events {
 	void (*node_changed)(void *context, const struct proto_node_changed *change);
 	void (*session_revoked)(void *context, const struct proto_session_revoked *revoked);
 	/*
-	 * No heartbeat was answered for dead_ms less a quarter, counted from when the last answered
+	 * No heartbeat was answered for MEMBERSHIP_LEASE_MS, counted from when the last answered
 	 * one was sent: others may take our slots soon. Told once; the next answer renews the
 	 * lease.
 	 */
@@ -45,6 +52,12 @@ int membership_new(struct bus *bus, uv_loop_t *loop, const struct membership_opt
 		   const struct membership_events *events, void *context,
 		   struct membership **ret_membership);
 /*
+ * Tell the registry that the node stops as soon as others have its slots; `on_told` follows once it
+ * knows, or a second later without that. Nothing else ends by it.
+ */
+void membership_drain(struct membership *membership, void (*on_told)(void *context, bool known),
+		      void *context);
+/*
  * Tell the registry that the node leaves in order; `on_left` follows, or a second later at the
  * latest.
  */
@@ -56,5 +69,5 @@ struct bus_link *membership_registry(struct membership *membership);
 struct slot_map *membership_slots(struct membership *membership);
 /* NULL before the first welcome. Valid until the next. */
 const struct proto_node_welcome *membership_welcome(const struct membership *membership);
-/* Whether a heartbeat was answered recently enough to serve reads. */
+/* Whether a heartbeat was answered recently enough to answer from memory, by the clock of now. */
 bool membership_has_lease(const struct membership *membership);

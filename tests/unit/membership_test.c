@@ -18,6 +18,8 @@ struct registry {
 	size_t leaves;
 	size_t maps;
 	bool is_deaf; /* answers no heartbeat */
+	bool keeps; /* nor refuses it */
+	struct bus_request *kept;
 	bool knows_node;
 	uint64_t version; /* of the slot map */
 	uint64_t assignment;
@@ -51,7 +53,10 @@ static void on_beat(void *context, struct bus_request *request, const struct pro
 	registry->beats++;
 	registry->last_beat = *PROTO_BODY(message, node_beat);
 	registry->leaves += registry->last_beat.leaving;
-	if (registry->is_deaf) {
+	if (registry->keeps) {
+		cr_assert_null(registry->kept, "a second heartbeat behind the first");
+		registry->kept = request;
+	} else if (registry->is_deaf) {
 		bus_refuse(request, PROTO_E_BUSY, NULL);
 	} else if (!registry->knows_node) {
 		bus_refuse(request, PROTO_E_UNKNOWN_NODE, NULL);
@@ -111,6 +116,8 @@ struct node {
 	size_t revocations;
 	size_t leases_lost;
 	size_t left;
+	size_t drains_told;
+	bool drain_known;
 };
 
 static void on_welcomed(void *context, const struct proto_node_welcome *welcome)
@@ -155,6 +162,14 @@ static void fill_beat(void *context, struct proto_node_beat *beat)
 {
 	(void)context;
 	beat->rooms = 12;
+}
+
+static void on_drain_told(void *context, bool known)
+{
+	struct node *node = context;
+
+	node->drains_told++;
+	node->drain_known = known;
 }
 
 static void on_left(void *context)
@@ -296,6 +311,56 @@ Test(membership, the_lease_ends_without_answers_and_comes_back)
 		(void)uv_run(&registry.fixture.loop, UV_RUN_ONCE);
 	}
 	cr_assert_eq(node.leases_lost, 1);
+	tear_down(&registry, &node);
+}
+
+/* A registry that takes its time is not asked again and again; its late answer counts. */
+Test(membership, one_heartbeat_is_on_its_way)
+{
+	struct registry registry;
+	struct node node;
+	struct proto_node_beaten body = {.slots_version = 3, .assignment_version = 2};
+
+	set_up(&registry, &node);
+	registry.keeps = true;
+	fixture_wait(&registry.fixture, &node.leases_lost, 1);
+	cr_assert_not_null(registry.kept);
+	registry.keeps = false;
+	bus_reply(registry.kept, PROTO_NODE_BEATEN, &body);
+	fixture_wait(&registry.fixture, &registry.beats, registry.beats + 2);
+	cr_assert(membership_has_lease(node.membership));
+	cr_assert_eq(registry.hellos, 1);
+	tear_down(&registry, &node);
+}
+
+Test(membership, draining_is_told)
+{
+	struct registry registry;
+	struct node node;
+
+	set_up(&registry, &node);
+	membership_drain(node.membership, on_drain_told, &node);
+	cr_assert_eq(node.drains_told, 0);
+	fixture_wait(&registry.fixture, &node.drains_told, 1);
+	cr_assert(node.drain_known);
+	cr_assert(registry.last_beat.draining);
+	cr_assert_not(registry.last_beat.leaving);
+	fixture_wait(&registry.fixture, &registry.beats, registry.beats + 3);
+	cr_assert(registry.last_beat.draining);
+	cr_assert_eq(node.drains_told, 1);
+	tear_down(&registry, &node);
+}
+
+Test(membership, draining_without_a_registry)
+{
+	struct registry registry;
+	struct node node;
+
+	set_up(&registry, &node);
+	registry.is_deaf = true;
+	membership_drain(node.membership, on_drain_told, &node);
+	fixture_wait(&registry.fixture, &node.drains_told, 1);
+	cr_assert_not(node.drain_known);
 	tear_down(&registry, &node);
 }
 
