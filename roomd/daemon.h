@@ -5,6 +5,7 @@
 
 #include "roomd/calls.h"
 #include "roomd/env.h"
+#include "roomd/gate.h"
 #include "roomd/hosted.h"
 #include "roomd/notes.h"
 #include "roomd/roomd.h"
@@ -25,6 +26,7 @@ struct roomd {
 	struct calls *calls;
 	struct stores *stores;
 	struct takeover *takeover;
+	struct gates *gates;
 	struct sessions *sessions;
 	struct notes *notes;
 	struct hosted *rooms; /* hash by id */
@@ -40,6 +42,8 @@ struct roomd {
 	bool welcomed;
 	bool ready;
 	bool stopping;
+	bool handing; /* the registry knows, and others get the slots */
+	bool refusing; /* serves nothing more */
 	bool leaving;
 	uint64_t welcomed_ms;
 	struct roomd_probe *probes; /* one for each slot phase */
@@ -61,8 +65,11 @@ static inline uint64_t roomd_wall_ms(const struct roomd *roomd)
 	return roomd->env.wall_ms(roomd->env.context);
 }
 
-/* The slot, if this node may serve it now; else NULL. */
-struct slot *roomd_slot(struct roomd *roomd, unsigned int slot);
+/*
+ * Whether what is known of an open slot may be told now without asking the stores. By the clock of
+ * now: the process may have been stopped since anything else was looked at.
+ */
+bool roomd_has_lease(const struct roomd *roomd, const struct slot *slot);
 
 /* meters.c: 0 or -errno. */
 int meters_start(struct roomd *roomd);

@@ -317,6 +317,11 @@ void hosted_ask_registry(struct hosted *hosted, struct job *job, enum proto_type
 {
 	const struct env *env = &hosted->roomd->env;
 
+	if (!membership_has_lease(hosted->roomd->membership)) {
+		/* A question holds the room: nobody shall wait for a registry that is away. */
+		job_refuse(job, PROTO_E_BUSY, "the registry does not answer");
+		return;
+	}
 	env->registry(env->context, type, body, on_answer, question_new(hosted, job, take));
 }
 

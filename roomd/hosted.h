@@ -47,6 +47,7 @@ struct job {
 	const struct proto_message *message;
 	const struct action *action;
 	uint64_t peer;
+	bool current; /* the slot was seen to be ours after the request had come */
 	struct proto_id user; /* of the session, when it last ran */
 	struct proto_id room;
 	unsigned int pending; /* writes and notes that it waits for; it lives as long */

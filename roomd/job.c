@@ -140,9 +140,15 @@ void job_run(struct job *job)
 		memcpy(&job->room, (const char *)job->message->body + job->action->room,
 		       sizeof(job->room));
 	}
-	slot = roomd_slot(roomd, proto_id_slot(&job->room));
-	if (!slot) {
+	slot = takeover_slot(roomd->takeover, proto_id_slot(&job->room));
+	if (roomd->refusing || slot->closing ||
+	    (slot->phase != SLOT_OPEN && !slot_is_opening(slot))) {
 		job_refuse(job, PROTO_E_NOT_OWNER, NULL);
+		return;
+	}
+	job->current = job->current || (slot->phase == SLOT_OPEN && roomd_has_lease(roomd, slot));
+	if (slot->phase != SLOT_OPEN || !job->current) {
+		gate_wait(roomd->gates, slot, job);
 		return;
 	}
 	hosted = hosted_get(roomd, slot, &job->room);

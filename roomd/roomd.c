@@ -11,10 +11,11 @@
  * A person first opens a session on the connection, by its token; services need none for
  * personal_note.
  *
- * Files. takeover.c, slot.c, record.c, segment.c, chain.c: the slots and their log. hosted.c,
- * job.c, write.c: rooms in memory, requests, commits. writes.c, members.c, reads.c, here.c,
- * personal.c: what each request does. room.c, rights.c, dedupe.c, tail.c, marks.c, presence.c,
- * session.c, event.c: nouns. notes.c, directory.c: telling others. calls.c, stores.c: links.
+ * Files. takeover.c, slot.c, gate.c, record.c, segment.c, chain.c: the slots and their log.
+ * hosted.c, job.c, write.c: rooms in memory, requests, commits. writes.c, members.c, reads.c,
+ * here.c, personal.c: what each request does. room.c, rights.c, dedupe.c, tail.c, marks.c,
+ * presence.c, session.c, event.c: nouns. notes.c, directory.c: telling others. calls.c, stores.c:
+ * links.
  *
  * Limits. Rooms in memory, writes in flight and requests waiting for a room: settings; entries and
  * bytes in flight of a slot: segment.h; sessions: session.h. Past a limit the answer is `busy`,
@@ -26,9 +27,10 @@
  *
  * When things fail. Storage away: appends are repeated; after SEGMENT_STALL_MS the slot is taken
  * over anew, and what was in flight has an unknown outcome: clients send it again under its cmid.
- * Registry away: slots that are open go on until the lease runs out, then reads and writes are
- * refused as not_owner. Killed: the next owner seals the segments and reads state back; nothing
- * that was answered is lost.
+ * Registry away: open slots are served on; once the lease has run out each answer waits for the
+ * stores to confirm that nobody else has the slot (gate.h). Stopped and woken: the same. Killed:
+ * the next owner seals the segments and reads state back; nothing that was answered is lost.
+ * SIGTERM: slots are handed over while they are served, as long as there is somebody to have them.
  */
 
 #include "roomd/roomd.h"
@@ -156,35 +158,45 @@ static void on_session_close(void *context, struct bus_request *request,
 	bus_ok(request);
 }
 
-struct slot *roomd_slot(struct roomd *roomd, unsigned int number)
+bool roomd_has_lease(const struct roomd *roomd, const struct slot *slot)
 {
-	struct slot *slot = takeover_slot(roomd->takeover, number);
-
-	if (slot->phase != SLOT_OPEN || slot->suspended || roomd->stopping ||
-	    !membership_has_lease(roomd->membership)) {
-		return NULL;
-	}
-	return slot;
+	return !slot->suspended && membership_has_lease(roomd->membership);
 }
 
 /* --- slots --- */
 
 static void on_opened(void *context, struct slot *slot)
 {
+	struct roomd *roomd = context;
+
 	log_debug("slot_open", LOG_NUMBER("slot", slot->number),
 		  LOG_NUMBER("epoch", segment_epoch(slot->segment)),
 		  LOG_NUMBER("lsn", segment_next(slot->segment)));
-	hosted_open_slot(context, slot);
+	hosted_open_slot(roomd, slot);
+	gate_opened(roomd->gates, slot);
 }
 
 static void on_dropped(void *context, struct slot *slot, int error)
 {
 	struct roomd *roomd = context;
 
+	hosted_drop_slot(slot, error);
+	gate_dropped(roomd->gates, slot);
+	if (error == PROTO_E_NOT_OWNER) {
+		log_debug("slot_closed", LOG_NUMBER("slot", slot->number));
+		return;
+	}
 	log_warn("slot_dropped", LOG_NUMBER("slot", slot->number),
 		 LOG_TEXT("why", proto_error_info((enum proto_code)error)->code));
-	hosted_drop_slot(slot, error);
 	takeover_assignment(roomd->takeover);
+}
+
+static bool on_is_served(void *context, unsigned int slot)
+{
+	const struct roomd *roomd = context;
+	const struct slot_owner *owner = slot_map_owner(membership_slots(roomd->membership), slot);
+
+	return owner && !proto_id_equal(&owner->incarnation, &roomd->service->incarnation);
 }
 
 static void on_committed(void *context, struct slot *slot, void *owner)
@@ -251,7 +263,7 @@ static void on_node_changed(void *context, const struct proto_node_changed *chan
 {
 	struct roomd *roomd = context;
 
-	if (change->service == PROTO_SERVICE_STORAGED && change->state == PROTO_NODE_STATE_ONLINE) {
+	if (change->service == PROTO_SERVICE_STORAGED && change->state != PROTO_NODE_STATE_DEAD) {
 		stores_learn(roomd->stores, &change->store, change->address);
 	}
 }
@@ -269,8 +281,6 @@ static void on_lease_lost(void *context)
 
 	log_warn("lease_lost");
 	takeover_suspend(roomd->takeover);
-	roomd->ready = false;
-	service_unready(roomd->service, "the registry does not answer");
 }
 
 static void on_beat(void *context, struct proto_node_beat *beat)
@@ -339,12 +349,21 @@ static void on_left(void *context)
 	service_stopped(((struct roomd *)context)->service);
 }
 
-/* In flight first, then the stores learn the last commits, then the registry learns that we go. */
+/*
+ * Others get the slots first, while they are served on. What nobody is there to have is served no
+ * more: in flight first, then the stores learn the last commits, then the registry learns that we
+ * go.
+ */
 static void stop_step(struct roomd *roomd)
 {
 	bool late = roomd_now_ms(roomd) >= roomd->stop_ms;
 	bool done = true;
 
+	roomd->refusing = roomd->refusing || late ||
+			  (roomd->handing && takeover_is_left(roomd->takeover));
+	if (!roomd->refusing) {
+		return;
+	}
 	for (unsigned int i = 0; i < PROTO_SLOTS; i++) {
 		struct slot *slot = takeover_slot(roomd->takeover, i);
 
@@ -374,6 +393,7 @@ static void on_tick(uv_timer_t *timer)
 
 	calls_tick(roomd->calls);
 	takeover_tick(roomd->takeover);
+	gates_tick(roomd->gates);
 	notes_tick(roomd->notes);
 	directory_tick(roomd);
 	look_ready(roomd);
@@ -396,6 +416,7 @@ static int start_nouns(struct roomd *roomd)
 			 .incarnation = roomd->service->incarnation},
 		.events = &events,
 		.stores = on_stores,
+		.is_served = on_is_served,
 		.context = roomd,
 	};
 	int r = calls_new(&roomd->calls);
@@ -409,6 +430,9 @@ static int start_nouns(struct roomd *roomd)
 	}
 	if (r == 0) {
 		r = takeover_new(&roomd->env, &options, &roomd->takeover);
+	}
+	if (r == 0) {
+		r = gates_new(roomd, &roomd->gates);
 	}
 	if (r == 0) {
 		r = sessions_new(&roomd->sessions);
@@ -502,6 +526,16 @@ static int roomd_start(struct service *service, const void *settings, void **ret
 	return r;
 }
 
+/* The registry knows that we stop, and has wished our slots to others if there are any. */
+static void on_drain_told(void *context, bool known)
+{
+	struct roomd *roomd = context;
+
+	takeover_stop(roomd->takeover);
+	roomd->handing = known;
+	roomd->refusing = !known;
+}
+
 static void roomd_stop(void *daemon)
 {
 	struct roomd *roomd = daemon;
@@ -509,7 +543,7 @@ static void roomd_stop(void *daemon)
 
 	roomd->stopping = true;
 	roomd->stop_ms = roomd_now_ms(roomd) + (time > STOP_MARGIN_MS ? time - STOP_MARGIN_MS : 0);
-	takeover_stop(roomd->takeover);
+	membership_drain(roomd->membership, on_drain_told, roomd);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -526,6 +560,7 @@ static void roomd_free(void *daemon)
 	}
 	hosted_forget_doubts(roomd);
 	calls_free(roomd->calls);
+	gates_free(roomd->gates);
 	notes_free(roomd->notes);
 	takeover_free(roomd->takeover);
 	membership_free(roomd->membership);

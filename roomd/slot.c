@@ -25,7 +25,8 @@ struct call {
 };
 
 static const char *const phase_names[SLOT_PHASES] = {
-	"free", "wait", "read", "claim", "seal", "copy", "install", "release", "open", "halted",
+	"free",	   "wait",    "read", "claim", "seal",	 "copy",
+	"install", "release", "open", "close", "halted",
 };
 
 const char *slot_phase_name(enum slot_phase phase)
@@ -64,6 +65,7 @@ static void restart(struct slot *slot, bool soon)
 {
 	uint64_t wait = SLOT_WAIT_MS_MIN;
 
+	slot->closing = false;
 	segment_free(slot->segment);
 	slot->segment = NULL;
 	slot->attempt++;
@@ -102,10 +104,31 @@ void slot_assign(struct slot *slot, bool assigned)
 	}
 }
 
+/* Nothing is in flight any more: what is answered from here on must be another's. */
+static void close_step(struct slot *slot)
+{
+	if (slot->closing && segment_pending(slot->segment) == 0) {
+		enter(slot, SLOT_CLOSE);
+	}
+}
+
+void slot_close(struct slot *slot, bool close)
+{
+	if (slot->phase == SLOT_OPEN) {
+		slot->closing = close;
+		close_step(slot);
+	}
+}
+
+bool slot_is_opening(const struct slot *slot)
+{
+	return slot->phase == SLOT_INSTALL || slot->phase == SLOT_RELEASE;
+}
+
 enum slot_phase slot_wants(const struct slot *slot)
 {
 	bool asks = slot->phase == SLOT_READ || slot->phase == SLOT_CLAIM ||
-		    slot->phase == SLOT_INSTALL;
+		    slot->phase == SLOT_INSTALL || slot->phase == SLOT_CLOSE;
 
 	return asks && !slot->asked ? slot->phase : SLOT_FREE;
 }
@@ -117,6 +140,8 @@ uint64_t slot_asked(struct slot *slot)
 								      : slot->fence_seen;
 
 		record_claim(&slot->record, seen + 1, slot->self->node, &slot->self->incarnation);
+	} else if (slot->phase == SLOT_CLOSE) {
+		slot->record.state = PROTO_SLOT_STATE_CLOSED;
 	}
 	slot->asked = true;
 	return slot->attempt;
@@ -157,6 +182,8 @@ static void see_fence(struct slot *slot, const struct proto_message *answer)
 static void open_slot(struct slot *slot)
 {
 	enter(slot, SLOT_OPEN);
+	slot->closing = false;
+	slot->close_doubt = false;
 	slot->suspended = false;
 	slot->failures = 0;
 	slot->opened_ms = now_ms(slot);
@@ -606,9 +633,31 @@ static bool is_ours(const struct slot *slot, const struct proto_slot_record *rec
 	       proto_id_equal(&record->incarnation, &slot->self->incarnation);
 }
 
+/* The answer to CLOSE. */
+static void on_closed(struct slot *slot, const struct proto_slot_record *record)
+{
+	if (record && is_ours(slot, record)) {
+		slot_drop(slot, PROTO_E_NOT_OWNER);
+	} else if (record) {
+		slot_drop(slot, PROTO_E_FENCED);
+	} else if (slot->segment) {
+		enter(slot, SLOT_OPEN);
+		slot->record.state = PROTO_SLOT_STATE_OPEN;
+		slot->closing = false;
+		slot->close_doubt = true;
+		slot->suspended = true;
+	} else {
+		slot->phase = SLOT_FREE; /* it will be found again */
+	}
+}
+
 void slot_on_swapped(struct slot *slot, uint64_t attempt, const struct proto_slot_record *record,
 		     const struct proto_list_store_place *places)
 {
+	if (attempt == slot->attempt && slot->phase == SLOT_CLOSE) {
+		on_closed(slot, record);
+		return;
+	}
 	if (attempt != slot->attempt ||
 	    (slot->phase != SLOT_CLAIM && slot->phase != SLOT_INSTALL)) {
 		return;
@@ -631,11 +680,19 @@ void slot_on_swapped(struct slot *slot, uint64_t attempt, const struct proto_slo
 
 void slot_verify(struct slot *slot, const struct proto_slot_record *record)
 {
+	if (slot->phase == SLOT_FREE && !slot->assigned && record->state == PROTO_SLOT_STATE_OPEN &&
+	    proto_id_equal(&record->incarnation, &slot->self->incarnation) &&
+	    record_read(&slot->record, record) == 0) {
+		enter(slot, SLOT_CLOSE);
+		return;
+	}
 	if (slot->phase != SLOT_OPEN) {
 		return;
 	}
 	if (record->version <= slot->record.version) {
-		slot->suspended = false;
+		slot->suspended = slot->close_doubt;
+		slot->closing = slot->closing || slot->close_doubt;
+		close_step(slot);
 		return;
 	}
 	slot->fence_seen = record->epoch > slot->fence_seen ? record->epoch : slot->fence_seen;
@@ -646,7 +703,7 @@ void slot_verify(struct slot *slot, const struct proto_slot_record *record)
 
 void slot_drop(struct slot *slot, int error)
 {
-	bool open = slot->phase == SLOT_OPEN;
+	bool open = slot->phase == SLOT_OPEN || (slot->phase == SLOT_CLOSE && slot->segment);
 
 	if (slot->phase == SLOT_FREE || slot->phase == SLOT_HALTED) {
 		return;
@@ -666,6 +723,9 @@ void slot_tick(struct slot *slot)
 {
 	if (slot->phase == SLOT_OPEN) {
 		segment_tick(slot->segment);
+		if (slot->phase == SLOT_OPEN) { /* the tick may have given it up */
+			close_step(slot);
+		}
 		return;
 	}
 	if (slot->phase == SLOT_FREE || slot->phase == SLOT_HALTED || now_ms(slot) < slot->due_ms) {
@@ -679,6 +739,9 @@ void slot_tick(struct slot *slot)
 		}
 	} else if (slot->phase == SLOT_RELEASE) {
 		release(slot);
+	} else if (slot->phase == SLOT_CLOSE) {
+		slot->attempt++;
+		on_closed(slot, NULL);
 	} else {
 		restart(slot, false);
 	}

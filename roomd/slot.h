@@ -12,6 +12,11 @@
  *    │       └────── due ─────── WAIT ◀───────────────────────────────────┴────────────┘
  *    └────── not assigned ────────┘
  *
+ *   A planned move ends the term in order: OPEN, closing (nothing new is taken) ── all committed
+ *   ──▶ CLOSE ── the registry has the closed record ──▶ FREE. If no answer comes the slot is OPEN
+ *   again, but suspended: the record may be closed, and another owner about to take over. It stays
+ *   so until the registry answers, and then is closed for sure.
+ *
  *   HALTED: replicas hold different entries at one lsn. Never left; an operator must look.
  *
  * Whoever holds the slots (takeover.h) asks for what they want, in batches, and hands the answers
@@ -37,6 +42,7 @@ enum slot_phase {
 	SLOT_INSTALL,
 	SLOT_RELEASE,
 	SLOT_OPEN,
+	SLOT_CLOSE,
 	SLOT_HALTED,
 	SLOT_PHASES,
 };
@@ -82,8 +88,10 @@ struct slot {
 	unsigned int number;
 	enum slot_phase phase;
 	bool assigned;
-	bool asked; /* READ, CLAIM, INSTALL: an answer of the registry is to come */
-	bool suspended; /* OPEN: not served until the registry's record is seen to be ours still */
+	bool asked; /* READ, CLAIM, INSTALL, CLOSE: an answer of the registry is to come */
+	bool closing; /* OPEN: nothing new is taken; it closes when all is committed */
+	bool close_doubt; /* OPEN: the registry may have the closed record, or get it late */
+	bool suspended; /* OPEN: no lease counts until the registry's record is seen to be ours */
 	uint64_t attempt; /* answers to an earlier one are ignored */
 	uint64_t due_ms; /* of WAIT, and of the retry in RELEASE; else when the step ends */
 	uint64_t opened_ms;
@@ -109,16 +117,26 @@ void slot_deinit(struct slot *slot);
  * The registry's wish. A slot that is not wanted any more is served until another owner takes it.
  */
 void slot_assign(struct slot *slot, bool assigned);
-/* The step that asks the registry next: READ, CLAIM or INSTALL; FREE if there is nothing to ask. */
+/* Another node waits for it: end the term in order, or, while it is still open, do not. */
+void slot_close(struct slot *slot, bool close);
+/*
+ * The step that asks the registry next: READ, CLAIM, INSTALL or CLOSE; FREE if there is nothing to
+ * ask.
+ */
 enum slot_phase slot_wants(const struct slot *slot);
-/* It was asked. Returns the attempt, for the answer. CLAIM writes the record of T1 first. */
+/* T5 is on its way or done: it will be open in a moment, unless something fails. */
+bool slot_is_opening(const struct slot *slot);
+/* It was asked. Returns the attempt, for the answer. CLAIM and CLOSE change the record first. */
 uint64_t slot_asked(struct slot *slot);
 
 /* Answers; `record` NULL: none came. Those to an earlier attempt are ignored. */
 void slot_on_read(struct slot *slot, uint64_t attempt, const struct proto_slot_record *record);
 void slot_on_swapped(struct slot *slot, uint64_t attempt, const struct proto_slot_record *record,
 		     const struct proto_list_store_place *places);
-/* The registry's record of an open slot, read to see whether it is still ours. */
+/*
+ * The registry's record of a slot: of an open one, to see whether it is still ours; of one that is
+ * free and not wanted, because the registry may hold it for ours, and others can't take it.
+ */
 void slot_verify(struct slot *slot, const struct proto_slot_record *record);
 
 /* Give the slot up (error as in dropped); taken over again if it is assigned. */

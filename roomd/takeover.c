@@ -3,6 +3,10 @@
 /*
  * The slots live in one array for the life of the process, so that answers can point at them.
  * Nothing is decided here: slot.c says what each slot wants, this file packs it into few messages.
+ *
+ * Planned moves are paced: a slot between two owners is served by nobody, for as long as the new
+ * owner's take-over takes, and that of few slots is short. So the next are closed as others appear
+ * in the slot map.
  */
 
 #include "roomd/takeover.h"
@@ -15,9 +19,14 @@ struct takeover {
 	struct takeover_options options;
 	struct slot slots[PROTO_SLOTS];
 	bool doubted[PROTO_SLOTS];
+	bool leave[PROTO_SLOTS]; /* others wait for it */
+	uint64_t handed_ms
+		[PROTO_SLOTS]; /* when it was closed for somebody; 0: not, or it is served */
 	bool stopped;
+	bool left_known; /* an assignment that was asked for after the stop */
 	bool known; /* the assignment */
 	bool assigning; /* it is asked for */
+	bool assigning_stopped; /* and that was after the stop */
 	bool reading;
 	unsigned int swaps;
 	uint64_t suspensions; /* records read before the latest say nothing about open slots */
@@ -31,6 +40,7 @@ struct swap {
 	struct {
 		unsigned int slot;
 		uint64_t attempt;
+		bool closes;
 	} rows[TAKEOVER_BATCH];
 };
 
@@ -110,6 +120,18 @@ void takeover_set_quorums(struct takeover *takeover, size_t write_quorum, size_t
 void takeover_stop(struct takeover *takeover)
 {
 	takeover->stopped = true;
+	takeover_assignment(takeover);
+}
+
+bool takeover_is_left(const struct takeover *takeover)
+{
+	for (unsigned int i = 0; i < PROTO_SLOTS; i++) {
+		if (takeover->leave[i] || takeover->handed_ms[i] != 0 ||
+		    takeover->slots[i].phase == SLOT_CLOSE) {
+			return false;
+		}
+	}
+	return takeover->left_known;
 }
 
 void takeover_doubt(struct takeover *takeover, unsigned int slot)
@@ -129,6 +151,86 @@ void takeover_suspend(struct takeover *takeover)
 	}
 }
 
+/* --- planned moves --- */
+
+static uint64_t now_ms(const struct takeover *takeover)
+{
+	return takeover->env->now_ms(takeover->env->context);
+}
+
+/* Slots that are between two owners. */
+static size_t count_handed(struct takeover *takeover)
+{
+	size_t count = 0;
+
+	for (unsigned int i = 0; i < PROTO_SLOTS; i++) {
+		const struct slot *slot = &takeover->slots[i];
+
+		if (takeover->handed_ms[i] != 0 &&
+		    (takeover->options.is_served(takeover->options.context, i) ||
+		     now_ms(takeover) - takeover->handed_ms[i] >= TAKEOVER_HANDED_MS)) {
+			takeover->handed_ms[i] = 0;
+		}
+		count += takeover->handed_ms[i] != 0 || slot->phase == SLOT_CLOSE ||
+			 (slot->phase == SLOT_OPEN && slot->closing);
+	}
+	return count;
+}
+
+/* Whether it is ours, or about to be. */
+static bool is_held(const struct slot *slot)
+{
+	return slot_is_opening(slot) || slot->phase == SLOT_OPEN || slot->phase == SLOT_CLOSE;
+}
+
+static void pump_leaves(struct takeover *takeover)
+{
+	size_t handed = count_handed(takeover);
+
+	for (unsigned int i = 0; i < PROTO_SLOTS && handed < TAKEOVER_HANDED_MAX; i++) {
+		struct slot *slot = &takeover->slots[i];
+
+		takeover->leave[i] = takeover->leave[i] && is_held(slot);
+		if (takeover->leave[i] && slot->phase == SLOT_OPEN && !slot->closing &&
+		    !slot->suspended) {
+			slot_close(slot, true);
+			handed++;
+		}
+	}
+}
+
+static void take_leaves(struct takeover *takeover, const struct proto_list_slot_range *ranges)
+{
+	memset(takeover->leave, 0, sizeof(takeover->leave));
+	for (size_t i = 0; i < ranges->count; i++) {
+		for (uint64_t slot = ranges->items[i].first; slot <= ranges->items[i].last;
+		     slot++) {
+			takeover->leave[slot] = is_held(&takeover->slots[slot]);
+			takeover->doubted[slot] = takeover->doubted[slot] ||
+						  takeover->slots[slot].phase == SLOT_FREE;
+		}
+	}
+	for (unsigned int i = 0; i < PROTO_SLOTS; i++) {
+		if (!takeover->leave[i] && takeover->slots[i].closing) {
+			slot_close(&takeover->slots[i], false);
+		}
+	}
+}
+
+/* What became of a slot that the registry was asked to close. */
+static void see_closed(struct takeover *takeover, unsigned int number)
+{
+	const struct slot *slot = &takeover->slots[number];
+
+	if (slot->phase == SLOT_OPEN) { /* no answer: its record is in doubt */
+		takeover->suspensions++;
+		takeover->doubted[number] = true;
+	} else if (slot->phase != SLOT_CLOSE) {
+		takeover->leave[number] = false;
+		takeover->handed_ms[number] = now_ms(takeover);
+	}
+}
+
 /* --- assignment --- */
 
 static void on_assigned(void *context, int result, const struct proto_message *answer)
@@ -139,8 +241,14 @@ static void on_assigned(void *context, int result, const struct proto_message *a
 
 	takeover->assigning = false;
 	takeover->known = takeover->known || result == 0;
-	if (result != 0 || takeover->stopped) {
+	if (result != 0) {
 		return; /* asked again in a while */
+	}
+	take_leaves(takeover, &PROTO_BODY(answer, slot_ranges)->leave);
+	takeover->left_known = takeover->left_known || takeover->assigning_stopped;
+	if (takeover->stopped) {
+		pump(takeover);
+		return;
 	}
 	wanted = calloc(PROTO_SLOTS, sizeof(*wanted));
 	if (!wanted) {
@@ -167,13 +275,13 @@ void takeover_assignment(struct takeover *takeover)
 		.incarnation = takeover->options.self.incarnation,
 	};
 
-	if (takeover->assigning || takeover->stopped || takeover->options.self.write_quorum == 0) {
+	if (takeover->assigning || takeover->options.self.write_quorum == 0) {
 		takeover->assignment_ms = 0;
 		return;
 	}
 	takeover->assigning = true;
-	takeover->assignment_ms = takeover->env->now_ms(takeover->env->context) +
-				  TAKEOVER_ASSIGNMENT_MS;
+	takeover->assigning_stopped = takeover->stopped;
+	takeover->assignment_ms = now_ms(takeover) + TAKEOVER_ASSIGNMENT_MS;
 	takeover->env->registry(takeover->env->context, PROTO_SLOTS_ASSIGNED, &body, on_assigned,
 				takeover);
 }
@@ -289,6 +397,9 @@ static void on_swapped(void *context, int result, const struct proto_message *an
 		}
 		slot_on_swapped(&takeover->slots[swap->rows[i].slot], swap->rows[i].attempt, record,
 				body ? &body->members : NULL);
+		if (swap->rows[i].closes) {
+			see_closed(takeover, swap->rows[i].slot);
+		}
 	}
 	free(swap);
 	pump(takeover);
@@ -323,7 +434,7 @@ static bool pump_swap(struct takeover *takeover)
 		struct slot *slot = &takeover->slots[i];
 		enum slot_phase want = slot_wants(slot);
 
-		if ((want != SLOT_CLAIM && want != SLOT_INSTALL) ||
+		if ((want != SLOT_CLAIM && want != SLOT_INSTALL && want != SLOT_CLOSE) ||
 		    (takeover->stopped && want == SLOT_CLAIM)) {
 			continue;
 		}
@@ -333,6 +444,7 @@ static bool pump_swap(struct takeover *takeover)
 		}
 		swap->rows[swap->count].slot = i;
 		swap->rows[swap->count].attempt = slot_asked(slot);
+		swap->rows[swap->count].closes = want == SLOT_CLOSE;
 		if (record_write(&slot->record, &wires[swap->count]) != 0) {
 			slot->asked = false;
 			break;
@@ -354,18 +466,17 @@ static bool pump_swap(struct takeover *takeover)
 
 static void pump(struct takeover *takeover)
 {
+	pump_leaves(takeover);
 	while (takeover->swaps < TAKEOVER_SWAPS_MAX && pump_swap(takeover)) {}
 	pump_reads(takeover);
 }
 
 void takeover_tick(struct takeover *takeover)
 {
-	uint64_t now = takeover->env->now_ms(takeover->env->context);
-
 	for (unsigned int i = 0; i < PROTO_SLOTS; i++) {
 		slot_tick(&takeover->slots[i]);
 	}
-	if (now >= takeover->assignment_ms) {
+	if (now_ms(takeover) >= takeover->assignment_ms) {
 		takeover_assignment(takeover);
 	}
 	pump(takeover);

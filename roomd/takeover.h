@@ -12,7 +12,9 @@
 #define TAKEOVER_SWAPS_MAX 2 /* on their way */
 #define TAKEOVER_BATCH 256 /* records of one swap */
 #define TAKEOVER_BATCH_SEGMENTS 2048 /* segments of one swap: keeps the frame below its limit */
-#define TAKEOVER_GAP 16 /* slots that nobody asked for, read for the sake of one range */
+#define TAKEOVER_GAP 64 /* slots that nobody asked for, read for the sake of one range */
+#define TAKEOVER_HANDED_MAX 128 /* slots between two owners at a time, in planned moves */
+#define TAKEOVER_HANDED_MS 1000 /* a slot that nobody serves for so long is waited for no more */
 #define TAKEOVER_ASSIGNMENT_MS 5000 /* the assignment is asked for again this often */
 #define TAKEOVER_VERIFY_MS 1000
 
@@ -23,6 +25,8 @@ struct takeover_options {
 	const struct slot_events *events;
 	/* Addresses of stores were named by the registry. */
 	void (*stores)(void *context, const struct proto_list_store_place *places);
+	/* Whether the slot map shows an owner for a slot that we have closed. */
+	bool (*is_served)(void *context, unsigned int slot);
 	void *context;
 };
 
@@ -40,8 +44,13 @@ void takeover_doubt(struct takeover *takeover, unsigned int slot);
  * read from now on, show that they are still ours.
  */
 void takeover_suspend(struct takeover *takeover);
-/* Take nothing more over; open slots stay open. */
+/*
+ * Take nothing more over; what others wait for is closed, the rest stays open. The assignment is
+ * asked for once more.
+ */
 void takeover_stop(struct takeover *takeover);
+/* Whether, after a stop, the assignment is known and nobody waits for a slot of ours any more. */
+bool takeover_is_left(const struct takeover *takeover);
 void takeover_tick(struct takeover *takeover);
 
 struct slot *takeover_slot(struct takeover *takeover, unsigned int slot);

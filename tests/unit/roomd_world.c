@@ -593,6 +593,15 @@ static void on_stores(void *context, const struct proto_list_store_place *places
 	(void)places;
 }
 
+/* The slot map: whether another has the slot open by its record. */
+static bool on_is_served(void *context, unsigned int slot)
+{
+	const struct owner *owner = context;
+	const struct record *record = &owner->world->records[slot];
+
+	return record->state == PROTO_SLOT_STATE_OPEN && strcmp(record->owner, owner->name) != 0;
+}
+
 static void owner_start(struct owner *owner)
 {
 	static const struct slot_events events = {on_opened, on_dropped, on_committed};
@@ -606,6 +615,7 @@ static void owner_start(struct owner *owner)
 			},
 		.events = &events,
 		.stores = on_stores,
+		.is_served = on_is_served,
 		.context = owner,
 	};
 
