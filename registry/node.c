@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* See node.h. */
+/* See node.h. Load is smoothed over LOAD_SMOOTH_MS, because one interval says little. */
 
 #include "registry/node.h"
 
 #include <errno.h>
 #include <stdlib.h>
+
+#define LOAD_SMOOTH_MS 5000
 
 void node_table_deinit(struct node_table *table)
 {
@@ -73,6 +75,31 @@ static struct node *node_add(struct node_table *table, struct proto_span name)
 	return node;
 }
 
+/* --- time --- */
+
+/* The table's clock, moved on to `now_ms`. */
+static uint64_t look_at_clock(struct node_table *table, uint64_t now_ms)
+{
+	uint64_t step_ms = table->seen_ms > 0 && now_ms > table->seen_ms ? now_ms - table->seen_ms
+									 : 0;
+
+	table->seen_ms = now_ms;
+	table->clock_ms += step_ms < NODE_STEP_MS ? step_ms : NODE_STEP_MS;
+	if (step_ms >= NODE_PAUSE_MS) {
+		table->excused_until_ms = table->clock_ms + table->return_ms;
+	}
+	return table->clock_ms;
+}
+
+static void hear(struct node_table *table, struct node *node, uint64_t peer, uint64_t now_ms)
+{
+	node->heard_ms = look_at_clock(table, now_ms);
+	node->peer = peer;
+	node->is_gone = false;
+}
+
+/* --- hello and beat --- */
+
 static void node_fill(struct node *node, const struct proto_node_hello *hello)
 {
 	node->service = hello->service;
@@ -82,6 +109,8 @@ static void node_fill(struct node *node, const struct proto_node_hello *hello)
 	node->rooms = 0;
 	node->connections = 0;
 	node->load_permille = 0;
+	node->load_at_ms = 0;
+	node->stopping = false;
 	copy_text(node->address, hello->address);
 	copy_text(node->feed, hello->feed);
 	copy_text(node->host, hello->host);
@@ -108,8 +137,8 @@ static bool node_forget(struct node_table *table)
 	return oldest != NULL;
 }
 
-int node_hello(struct node_table *table, const struct proto_node_hello *hello, uint64_t now_ms,
-	       uint64_t wall_ms, struct node **ret_node)
+int node_hello(struct node_table *table, const struct proto_node_hello *hello, uint64_t peer,
+	       uint64_t now_ms, uint64_t wall_ms, struct node **ret_node)
 {
 	struct node *node = node_find(table, hello->node);
 
@@ -127,16 +156,33 @@ int node_hello(struct node_table *table, const struct proto_node_hello *hello, u
 	}
 	if (!proto_id_equal(&node->incarnation, &hello->incarnation)) {
 		node->started = wall_ms;
+		node->drain = false; /* it was another process that was to go */
 	}
 	node_fill(node, hello);
 	node->state = PROTO_NODE_STATE_ONLINE;
-	node->heard_ms = now_ms;
+	node->is_near = table->host && strcmp(node->host, table->host) == 0;
+	hear(table, node, peer, now_ms);
 	*ret_node = node;
 	return 0;
 }
 
-int node_beat(struct node_table *table, const struct proto_node_beat *beat, uint64_t now_ms,
-	      struct node **ret_node, bool *ret_changed)
+/* An exponential mean whose weights follow from the time between two values. */
+static void take_load(struct node *node, uint64_t load_permille, uint64_t clock_ms)
+{
+	uint64_t since_ms = clock_ms - node->load_at_ms;
+	uint64_t weight_ms = since_ms < LOAD_SMOOTH_MS ? since_ms : LOAD_SMOOTH_MS;
+
+	if (node->load_at_ms == 0) {
+		weight_ms = LOAD_SMOOTH_MS;
+	}
+	node->load_permille = (node->load_permille * (LOAD_SMOOTH_MS - weight_ms) +
+			       load_permille * weight_ms) /
+			      LOAD_SMOOTH_MS;
+	node->load_at_ms = clock_ms;
+}
+
+int node_beat(struct node_table *table, const struct proto_node_beat *beat, uint64_t peer,
+	      uint64_t now_ms, struct node **ret_node, bool *ret_changed)
 {
 	struct node *node = node_find(table, beat->node);
 	enum proto_node_state before;
@@ -145,21 +191,55 @@ int node_beat(struct node_table *table, const struct proto_node_beat *beat, uint
 	    !proto_id_equal(&node->incarnation, &beat->incarnation)) {
 		return PROTO_E_UNKNOWN_NODE;
 	}
-	before = node->state;
+	before = node_shown_state(node);
 	node->state = beat->leaving ? PROTO_NODE_STATE_DEAD : PROTO_NODE_STATE_ONLINE;
-	node->heard_ms = now_ms;
+	node->stopping = node->stopping || beat->draining;
+	hear(table, node, peer, now_ms);
 	node->slots = beat->slots;
 	node->rooms = beat->rooms;
 	node->connections = beat->connections;
-	node->load_permille = beat->load_permille;
+	take_load(node, beat->load_permille, table->clock_ms);
 	*ret_node = node;
-	*ret_changed = node->state != before;
+	*ret_changed = node_shown_state(node) != before;
 	return 0;
 }
 
-static enum proto_node_state state_after(const struct node_table *table, uint64_t silent_ms)
+struct node *node_gone(struct node_table *table, uint64_t peer, uint64_t now_ms)
 {
-	if (silent_ms >= table->dead_ms) {
+	uint64_t clock_ms = look_at_clock(table, now_ms);
+	struct node *node = table->nodes;
+
+	while (node && (node->peer != peer || node->is_gone)) {
+		node = node->hh.next;
+	}
+	if (!node || !node_is_alive(node)) {
+		return NULL;
+	}
+	node->is_gone = true;
+	node->gone_at_ms = clock_ms;
+	if (node->state == PROTO_NODE_STATE_SUSPECT) {
+		return NULL;
+	}
+	node->state = PROTO_NODE_STATE_SUSPECT;
+	return node;
+}
+
+static bool is_gone_for_good(const struct node_table *table, const struct node *node)
+{
+	uint64_t silent_ms = table->clock_ms - node->heard_ms;
+
+	return node->is_gone && table->clock_ms - node->gone_at_ms >= table->gone_ms &&
+	       (node->is_near || silent_ms >= table->lease_ms);
+}
+
+static enum proto_node_state state_after(const struct node_table *table, const struct node *node)
+{
+	uint64_t silent_ms = table->clock_ms - node->heard_ms;
+
+	if (table->clock_ms < table->excused_until_ms) {
+		return node->state;
+	}
+	if (silent_ms >= table->dead_ms || is_gone_for_good(table, node)) {
 		return PROTO_NODE_STATE_DEAD;
 	}
 	return silent_ms >= table->suspect_ms ? PROTO_NODE_STATE_SUSPECT : PROTO_NODE_STATE_ONLINE;
@@ -170,8 +250,9 @@ void node_tick(struct node_table *table, uint64_t now_ms,
 {
 	struct node *node;
 
+	(void)look_at_clock(table, now_ms);
 	for (node = table->nodes; node; node = node->hh.next) {
-		enum proto_node_state state = state_after(table, now_ms - node->heard_ms);
+		enum proto_node_state state = state_after(table, node);
 
 		if (node->state != PROTO_NODE_STATE_DEAD && state > node->state) {
 			node->state = state;
@@ -201,13 +282,13 @@ struct node **node_sorted(const struct node_table *table, size_t *ret_count)
 	return sorted;
 }
 
-struct proto_node_info node_info(const struct node *node, uint64_t now_ms)
+struct proto_node_info node_info(const struct node_table *table, const struct node *node)
 {
 	return (struct proto_node_info){
 		.node = proto_span(node->name),
 		.service = node->service,
 		.incarnation = node->incarnation,
-		.state = node->state,
+		.state = node_shown_state(node),
 		.address = proto_span(node->address),
 		.feed = proto_span(node->feed),
 		.store = node->store,
@@ -215,7 +296,7 @@ struct proto_node_info node_info(const struct node *node, uint64_t now_ms)
 		.zone = proto_span(node->zone),
 		.version = proto_span(node->version),
 		.started = node->started,
-		.silent_ms = now_ms - node->heard_ms,
+		.silent_ms = table->clock_ms - node->heard_ms,
 		.slots = node->slots,
 		.rooms = node->rooms,
 		.connections = node->connections,

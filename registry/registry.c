@@ -10,13 +10,15 @@
  *   accounts.c  account_create, session_create, session_resume, session_end, accounts_find,
  *   account_read
  *   rooms.c     room_reserve, room_claim, room_index, rooms_find, room_lookup
- *   nodes.c     node_hello, node_beat, nodes_list
- *   slots.c     slots_get, slots_read, slot_swap, slots_assigned
+ *   nodes.c     node_hello, node_beat, nodes_list, node_drain
+ *   slots.c     slots_get, slots_read, slot_swap
+ *   wishes.c    slots_assigned
  * It publishes session_revoked, node_changed, slots_changed and assignment_changed under the
  * all-zero topic.
  *
  * Keeping. All that must last is in the store (store.h), written before it is answered.
  * Nodes and bindings of sessions live in memory: nodes say hello again, gateways resume again.
+ * After a start nodes have --return-wait to do so before slots are taken from them.
  *
  * Limits. PASSWORD_QUEUE_MAX sign-ins wait, SESSION_BINDINGS_MAX sessions are bound,
  * PROTO_NODES_MAX nodes.
@@ -34,6 +36,7 @@
 #include <stdlib.h>
 #include "registry/folder.h"
 #include "services/clock.h"
+#include "services/membership.h"
 
 struct registry_key registry_key(const char *table, const void *rest, size_t size)
 {
@@ -134,7 +137,8 @@ static void on_tick(uv_timer_t *timer)
 	uint64_t now_ms = clock_monotonic_ms();
 
 	node_tick(&registry->nodes, now_ms, nodes_changed, registry);
-	slots_tick(registry, now_ms);
+	wishes_tick(registry);
+	slots_tick(registry);
 	accounts_tick(registry, now_ms);
 	finish_stop(registry);
 }
@@ -165,12 +169,15 @@ static int open_sockets(struct registry *registry)
 	add_routes(registry, rooms_routes, rooms_route_count);
 	add_routes(registry, nodes_routes, nodes_route_count);
 	add_routes(registry, slots_routes, slots_route_count);
+	add_routes(registry, wishes_routes, wishes_route_count);
 	r = bus_server_new(registry->service->bus, settings->bind, registry->routes,
 			   registry->route_count, registry, &registry->server);
 	if (r != 0) {
 		log_error("server.not_bound", LOG_TEXT("address", settings->bind), LOG_ERRNO(r));
+		return r;
 	}
-	return r;
+	bus_server_on_gone(registry->server, nodes_gone);
+	return 0;
 }
 
 static int open_store(struct registry *registry)
@@ -234,13 +241,21 @@ static int registry_start(struct service *service, const void *settings, void **
 	*ret_daemon = registry;
 	registry->service = service;
 	registry->settings = settings;
-	registry->nodes.suspect_ms = registry->settings->suspect_ms;
-	registry->nodes.dead_ms = registry->settings->dead_ms;
+	registry->nodes = (struct node_table){
+		.host = registry->settings->service.host,
+		.suspect_ms = registry->settings->suspect_ms,
+		.dead_ms = registry->settings->dead_ms,
+		.lease_ms = MEMBERSHIP_LEASE_MS(registry->settings->dead_ms),
+		.gone_ms = registry->settings->gone_ms,
+		.return_ms = registry->settings->return_ms,
+		.clock_ms = 1, /* 0 stands for never */
+	};
 	(void)uv_timer_init(service->loop, &registry->timer);
 	registry->timer.data = registry;
 	r = open_store(registry);
 	r = r ? r : check_format(registry);
 	r = r ? r : slots_start(registry);
+	r = r ? r : wishes_start(registry);
 	r = r ? r : accounts_start(registry);
 	r = r ? r : open_sockets(registry);
 	if (r == 0) {
@@ -280,6 +295,7 @@ static void registry_free(void *daemon)
 	session_table_deinit(&registry->sessions);
 	node_table_deinit(&registry->nodes);
 	slots_stop(registry);
+	wishes_stop(registry);
 	free(registry->token_private);
 	free(registry->token_public);
 	uv_close((uv_handle_t *)&registry->timer, on_timer_closed);
@@ -294,12 +310,16 @@ static const struct config_field fields[] = {
 	 "where requests are answered"},
 	{"feed", CONFIG_TEXT, FIELD(feed), NULL, 1, PROTO_ADDRESS_BYTES_MAX, "ENDPOINT",
 	 "where changes are published"},
-	{"beat-interval", CONFIG_MS, FIELD(beat_ms), "1s", 50, 60000, "TIME",
+	{"beat-interval", CONFIG_MS, FIELD(beat_ms), "250ms", 50, 60000, "TIME",
 	 "how often nodes send a heartbeat"},
-	{"suspect-after", CONFIG_MS, FIELD(suspect_ms), "3s", 100, 600000, "TIME",
+	{"suspect-after", CONFIG_MS, FIELD(suspect_ms), "1s", 100, 600000, "TIME",
 	 "silence after which a node gets nothing new"},
-	{"dead-after", CONFIG_MS, FIELD(dead_ms), "5s", 200, 600000, "TIME",
+	{"dead-after", CONFIG_MS, FIELD(dead_ms), "2s", 200, 600000, "TIME",
 	 "silence after which a node loses its slots"},
+	{"gone-after", CONFIG_MS, FIELD(gone_ms), "500ms", 0, 600000, "TIME",
+	 "time for a node whose connection ended to connect again; then it is dead"},
+	{"return-wait", CONFIG_MS, FIELD(return_ms), "5s", 0, 600000, "TIME",
+	 "time for nodes to be heard again after the registry itself was away"},
 	{"settle", CONFIG_MS, FIELD(settle_ms), "500ms", 0, 60000, "TIME",
 	 "wait for more roomds before slots are assigned"},
 	{"token-life", CONFIG_MS, FIELD(token_ms), "10m", 10000, 86400000, "TIME",

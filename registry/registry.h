@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * The registry's actor, for its parts: accounts.c, rooms.c, nodes.c, slots.c. Manual: registry.c.
+ * The registry's actor, for its parts: accounts.c, rooms.c, nodes.c, slots.c, wishes.c. Manual:
+ * registry.c.
  */
 
 #include "registry/node.h"
@@ -15,7 +16,7 @@
 
 #define REGISTRY_FORMAT "1" /* of what the store keeps */
 #define REGISTRY_ROUTES_MAX 32
-#define REGISTRY_TICK_MS 100
+#define REGISTRY_TICK_MS 25
 #define REGISTRY_PURGE_MS 600000 /* how often expired sessions are looked for */
 #define REGISTRY_RESERVATION_MS 60000
 #define REGISTRY_RETRY_MS 500 /* what a busy answer says */
@@ -28,6 +29,8 @@ struct registry_settings {
 	uint64_t beat_ms;
 	uint64_t suspect_ms;
 	uint64_t dead_ms;
+	uint64_t gone_ms;
+	uint64_t return_ms;
 	uint64_t settle_ms;
 	uint64_t token_ms;
 	uint64_t session_ms;
@@ -38,14 +41,17 @@ struct registry_settings {
 	uint64_t ack_quorum;
 };
 
-/* Who should own what; slots.c. */
+/* Who should own what; wishes.c. Times are by the clock of the node table. */
 struct wishes {
 	char (*names)[PROTO_NAME_BYTES_MAX + 1];
 	size_t name_count;
 	size_t slots[PROTO_SLOTS]; /* position in `names`, or ASSIGNMENT_NOBODY */
-	uint64_t version;
-	uint64_t settle_at_ms; /* monotonic; 0: nothing to settle */
-	uint64_t trust_until_ms; /* nodes of the names that were not heard yet count until then */
+	uint64_t version; /* of what roomds are told: grows also when more may be taken */
+	uint64_t settle_at_ms; /* 0: nothing to settle */
+	uint64_t trust_until_ms; /* nodes that were not heard yet count until then; 0: no more */
+	uint64_t load_at_ms; /* when load is compared again */
+	size_t hot; /* who was the busiest */
+	unsigned int hot_streak; /* and for how many checks */
 };
 
 /* Who serves what, as last published; slots.c. */
@@ -80,6 +86,8 @@ struct registry {
 
 /* A node is not what it was: tell everybody. For node_tick(). */
 void nodes_changed(void *context, struct node *node);
+/* A connection has ended. For bus_server_on_gone(). */
+void nodes_gone(void *context, uint64_t peer);
 
 /* Routes and start-up of the parts. 0 or -errno. */
 extern const struct bus_route accounts_routes[];
@@ -97,12 +105,34 @@ extern const struct bus_route slots_routes[];
 extern const size_t slots_route_count;
 int slots_start(struct registry *registry);
 void slots_stop(struct registry *registry);
-void slots_tick(struct registry *registry, uint64_t now_ms);
-/* A node came, went, or left: wishes and the slot map may change. */
-void slots_node_changed(struct registry *registry, const struct node *node);
+void slots_tick(struct registry *registry);
 /* A slot of the least loaded roomd that serves any; false if none does. */
 bool slots_place_room(struct registry *registry, unsigned int *ret_slot);
+/* Who serves the slot; NULL: nobody. */
 struct node *slots_owner(const struct registry *registry, unsigned int slot);
+/* The same for many slots in a row, which mostly have one owner. Begin with a zeroed memo. */
+struct owner_memo {
+	struct proto_id incarnation;
+	struct node *node;
+};
+struct node *slots_owner_memo(const struct registry *registry, unsigned int slot,
+			      struct owner_memo *memo);
+/* Whether the record's owner may still answer from memory: nobody else may take the slot. */
+bool slots_is_held(const struct registry *registry, const struct proto_slot_record *record);
+/* Whether the owners of all open slots have said hello since the registry started. */
+bool slots_owners_are_known(const struct registry *registry);
+
+extern const struct bus_route wishes_routes[];
+extern const size_t wishes_route_count;
+int wishes_start(struct registry *registry);
+void wishes_stop(struct registry *registry);
+void wishes_tick(struct registry *registry);
+/* A roomd came, went, or drains. */
+void wishes_node_changed(struct registry *registry, const struct node *node);
+/* What may be taken is more than before: every roomd asks. */
+void wishes_tell(struct registry *registry);
+/* Whether nodes that were not heard since our start may still be alive. */
+bool wishes_trust_unknown(const struct registry *registry);
 
 /*
  * The session that a request names, if it is bound to the request's connection and lives; NULL

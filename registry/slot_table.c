@@ -116,15 +116,20 @@ static bool same_segment(const struct proto_segment *a, const struct proto_segme
 	       same_members(&a->members, &b->members);
 }
 
-/* T1: a new term; the log is as it was. */
-static bool claims(const struct proto_slot_record *now, const struct proto_slot_record *next)
+static bool same_log(const struct proto_slot_record *now, const struct proto_slot_record *next)
 {
-	bool same = next->epoch > now->epoch && next->segments.count == now->segments.count;
+	bool same = next->segments.count == now->segments.count;
 
 	for (size_t i = 0; same && i < now->segments.count; i++) {
 		same = same_segment(&now->segments.items[i], &next->segments.items[i]);
 	}
 	return same;
+}
+
+/* T1: a new term; the log is as it was. */
+static bool claims(const struct proto_slot_record *now, const struct proto_slot_record *next)
+{
+	return next->epoch > now->epoch && same_log(now, next);
 }
 
 /* What was sealed stays in the record: segments may be merged, or dropped when they are empty. */
@@ -155,11 +160,25 @@ static bool installs(const struct proto_slot_record *now, const struct proto_slo
 	       keeps_sealed(&now->segments, &next->segments);
 }
 
+/* The owner lets go: all else is as it was. */
+static bool closes(const struct proto_slot_record *now, const struct proto_slot_record *next)
+{
+	return now->state == PROTO_SLOT_STATE_OPEN && next->epoch == now->epoch &&
+	       same_owner(now, next) && same_log(now, next);
+}
+
 static bool follows(const struct proto_slot_record *now, const struct proto_slot_record *next)
 {
-	return next->state == PROTO_SLOT_STATE_SEALING
-		       ? claims(now, next)
-		       : next->state == PROTO_SLOT_STATE_OPEN && installs(now, next);
+	switch (next->state) {
+	case PROTO_SLOT_STATE_SEALING:
+		return claims(now, next);
+	case PROTO_SLOT_STATE_OPEN:
+		return installs(now, next);
+	case PROTO_SLOT_STATE_CLOSED:
+		return closes(now, next);
+	default:
+		return false;
+	}
 }
 
 int slot_table_check(const struct slot_table *table, const struct proto_slot_record *next)

@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * Slots: who should own them (wishes), who owns them (records), who serves them (the published
- * map).
+ * Slots: who owns them (records), who serves them (the published map). Who should: wishes.c.
  *
- * Wishes are advice: a roomd that is wished for takes over by compare-and-swap on the record,
- * whatever the registry thinks of it meanwhile. The map lists a slot under an owner while its
- * record is OPEN and the owner's incarnation is alive.
+ * A roomd takes a slot over by compare-and-swap on its record. One check stands before that: the
+ * claim of an open slot is refused while its owner is alive and has not closed it, because that one
+ * may answer from memory as long as it has its lease. (Writes need no such check: fences at the
+ * stores see to them.) The map lists a slot under an owner while its record is OPEN and the owner's
+ * incarnation is alive.
  */
 
 #include <errno.h>
 #include <stdlib.h>
-#include "registry/assignment.h"
 #include "registry/registry.h"
 #include "services/clock.h"
 
-#define WISH_NOBODY 0xffff
 #define RECORDS_BYTES_MAX PROTO_PAGE_BYTES_MAX
 
 static struct registry_key slot_key(unsigned int slot)
@@ -25,166 +24,10 @@ static struct registry_key slot_key(unsigned int slot)
 	return registry_key("slot/", number, sizeof(number));
 }
 
-/* --- wishes: kept --- */
-
-static void on_wishes_kept(void *context, int result)
-{
-	(void)context;
-	if (result != 0) {
-		log_error("assignment.not_kept",
-			  LOG_TEXT("code", proto_error_info((enum proto_code)result)->code));
-	}
-}
-
-/* Count of names, each with its length in front, then two bytes for each slot. */
-static void wishes_keep(struct registry *registry)
-{
-	const struct wishes *wishes = &registry->wishes;
-	size_t size = 2 + wishes->name_count * (PROTO_NAME_BYTES_MAX + 1) + (size_t)PROTO_SLOTS * 2;
-	struct registry_key key = registry_key("meta/wishes", NULL, 0);
-	struct store_txn *txn = store_txn_new();
-	uint8_t *bytes = malloc(size);
-	uint8_t *at = bytes;
-
-	if (!txn || !bytes) {
-		store_txn_free(txn);
-		free(bytes);
-		return; /* a restart will balance anew */
-	}
-	*at++ = (uint8_t)(wishes->name_count >> 8);
-	*at++ = (uint8_t)wishes->name_count;
-	for (size_t i = 0; i < wishes->name_count; i++) {
-		size_t length = strlen(wishes->names[i]);
-
-		*at++ = (uint8_t)length;
-		memcpy(at, wishes->names[i], length);
-		at += length;
-	}
-	for (size_t slot = 0; slot < PROTO_SLOTS; slot++) {
-		size_t wish = wishes->slots[slot] == ASSIGNMENT_NOBODY ? WISH_NOBODY
-								       : wishes->slots[slot];
-
-		*at++ = (uint8_t)(wish >> 8);
-		*at++ = (uint8_t)wish;
-	}
-	store_txn_put(txn, key.bytes, key.size, bytes, (size_t)(at - bytes));
-	free(bytes);
-	store_commit(registry->store, txn, on_wishes_kept, registry);
-}
-
-static bool wishes_parse(struct wishes *wishes, const uint8_t *bytes, size_t size)
-{
-	size_t count = size >= 2 ? (size_t)bytes[0] << 8 | bytes[1] : 0;
-	size_t at = 2;
-
-	if (count == 0 || count > PROTO_NODES_MAX) {
-		return false;
-	}
-	for (size_t i = 0; i < count; i++) {
-		size_t length = at < size ? bytes[at] : SIZE_MAX;
-
-		if (length > PROTO_NAME_BYTES_MAX || at + 1 + length > size) {
-			return false;
-		}
-		memcpy(wishes->names[i], bytes + at + 1, length);
-		wishes->names[i][length] = '\0';
-		at += 1 + length;
-	}
-	if (size - at != (size_t)PROTO_SLOTS * 2) {
-		return false;
-	}
-	wishes->name_count = count;
-	for (size_t slot = 0; slot < PROTO_SLOTS; slot++, at += 2) {
-		size_t wish = (size_t)bytes[at] << 8 | bytes[at + 1];
-
-		wishes->slots[slot] = wish < count ? wish : ASSIGNMENT_NOBODY;
-	}
-	return true;
-}
-
-static void on_wishes_row(void *context, const struct store_row *row)
-{
-	(void)wishes_parse(context, row->value, row->value_size);
-}
-
-/* --- wishes: made --- */
-
-/*
- * Whether a node of this name may have slots now: it is alive, or may still come back after our own
- * restart.
- */
-static bool may_own(const struct registry *registry, const char *name, uint64_t now_ms)
-{
-	const struct node *node = node_find(&registry->nodes, proto_span(name));
-
-	if (!node) {
-		return now_ms < registry->wishes.trust_until_ms;
-	}
-	return node->service == PROTO_SERVICE_ROOMD && node_is_alive(node);
-}
-
-static void wishes_add_name(struct wishes *wishes, const char *name)
-{
-	for (size_t i = 0; i < wishes->name_count; i++) {
-		if (strcmp(wishes->names[i], name) == 0) {
-			return;
-		}
-	}
-	if (wishes->name_count < PROTO_NODES_MAX) {
-		strcpy(wishes->names[wishes->name_count++], name);
-	}
-}
-
-/* Names that may own stay, in their order, and new roomds are added; wishes follow the names. */
-static void wishes_rename(struct registry *registry, uint64_t now_ms)
-{
-	struct wishes *wishes = &registry->wishes;
-	size_t moved[PROTO_NODES_MAX];
-	size_t kept = 0;
-	const struct node *node;
-
-	for (size_t i = 0; i < wishes->name_count; i++) {
-		bool stays = may_own(registry, wishes->names[i], now_ms);
-
-		moved[i] = stays ? kept : ASSIGNMENT_NOBODY;
-		if (stays) {
-			memmove(wishes->names[kept++], wishes->names[i], sizeof(wishes->names[0]));
-		}
-	}
-	for (size_t slot = 0; slot < PROTO_SLOTS; slot++) {
-		if (wishes->slots[slot] != ASSIGNMENT_NOBODY) {
-			wishes->slots[slot] = moved[wishes->slots[slot]];
-		}
-	}
-	wishes->name_count = kept;
-	for (node = registry->nodes.nodes; node; node = node->hh.next) {
-		if (node->service == PROTO_SERVICE_ROOMD && node_is_alive(node)) {
-			wishes_add_name(wishes, node->name);
-		}
-	}
-}
-
-static void balance(struct registry *registry, uint64_t now_ms)
-{
-	struct wishes *wishes = &registry->wishes;
-	struct proto_assignment_changed change;
-	size_t changed;
-
-	wishes_rename(registry, now_ms);
-	changed = assignment_balance(wishes->slots, wishes->name_count);
-	if (changed == 0) {
-		return;
-	}
-	change.version = ++wishes->version;
-	log_info("slots.assigned", LOG_NUMBER("changed", changed),
-		 LOG_NUMBER("nodes", wishes->name_count), LOG_NUMBER("version", wishes->version));
-	wishes_keep(registry);
-	bus_publish(registry->publisher, NULL, PROTO_ASSIGNMENT_CHANGED, &change);
-}
-
 /* --- the map that is published --- */
 
-struct node *slots_owner(const struct registry *registry, unsigned int slot)
+struct node *slots_owner_memo(const struct registry *registry, unsigned int slot,
+			      struct owner_memo *memo)
 {
 	const struct proto_slot_record *record = slot_table_get(registry->slots, slot);
 	struct node *node;
@@ -192,11 +35,37 @@ struct node *slots_owner(const struct registry *registry, unsigned int slot)
 	if (record->state != PROTO_SLOT_STATE_OPEN) {
 		return NULL;
 	}
+	if (!proto_id_equal(&record->incarnation, &memo->incarnation)) {
+		node = node_find(&registry->nodes, record->owner);
+		memo->incarnation = record->incarnation;
+		memo->node = node && node_is_alive(node) &&
+					     proto_id_equal(&node->incarnation,
+							    &record->incarnation)
+				     ? node
+				     : NULL;
+	}
+	return memo->node;
+}
+
+struct node *slots_owner(const struct registry *registry, unsigned int slot)
+{
+	struct owner_memo memo = {0};
+
+	return slots_owner_memo(registry, slot, &memo);
+}
+
+bool slots_is_held(const struct registry *registry, const struct proto_slot_record *record)
+{
+	const struct node *node;
+
+	if (record->state != PROTO_SLOT_STATE_OPEN) {
+		return false;
+	}
 	node = node_find(&registry->nodes, record->owner);
-	return node && node_is_alive(node) &&
-			       proto_id_equal(&node->incarnation, &record->incarnation)
-		       ? node
-		       : NULL;
+	if (!node) {
+		return wishes_trust_unknown(registry);
+	}
+	return node_is_alive(node) && proto_id_equal(&node->incarnation, &record->incarnation);
 }
 
 /* Builds `nodes` and `runs` of a map; `only` (may be NULL) says which slots count. */
@@ -239,6 +108,25 @@ static void map_add(struct map *map, unsigned int slot, const struct node *node)
 		.first = slot, .last = slot, .owner = owner};
 }
 
+bool slots_owners_are_known(const struct registry *registry)
+{
+	struct proto_id known = {0};
+
+	for (unsigned int slot = 0; slot < PROTO_SLOTS; slot++) {
+		const struct proto_slot_record *record = slot_table_get(registry->slots, slot);
+
+		if (record->state != PROTO_SLOT_STATE_OPEN ||
+		    proto_id_equal(&record->incarnation, &known)) {
+			continue;
+		}
+		if (!node_find(&registry->nodes, record->owner)) {
+			return false;
+		}
+		known = record->incarnation;
+	}
+	return true;
+}
+
 /*
  * After a start of the registry nodes are known again only when they have said hello. Until the
  * owners of all open slots have, or had time to, there is no map: better an old one than one with
@@ -246,18 +134,7 @@ static void map_add(struct map *map, unsigned int slot, const struct node *node)
  */
 static bool map_is_known(const struct registry *registry)
 {
-	if (registry->wishes.trust_until_ms == 0) {
-		return true;
-	}
-	for (unsigned int slot = 0; slot < PROTO_SLOTS; slot++) {
-		const struct proto_slot_record *record = slot_table_get(registry->slots, slot);
-
-		if (record->state == PROTO_SLOT_STATE_OPEN &&
-		    !node_find(&registry->nodes, record->owner)) {
-			return false;
-		}
-	}
-	return true;
+	return !wishes_trust_unknown(registry) || slots_owners_are_known(registry);
 }
 
 static void publish_map(struct registry *registry)
@@ -265,11 +142,12 @@ static void publish_map(struct registry *registry)
 	static struct map map; /* large; used within this call alone */
 	struct served *served = &registry->served;
 	struct proto_slots_changed change;
+	struct owner_memo memo = {0};
 
 	map.node_count = 0;
 	map.run_count = 0;
 	for (unsigned int slot = 0; slot < PROTO_SLOTS; slot++) {
-		const struct node *owner = slots_owner(registry, slot);
+		const struct node *owner = slots_owner_memo(registry, slot, &memo);
 		struct proto_id incarnation = owner ? owner->incarnation : (struct proto_id){0};
 
 		if (!proto_id_equal(&incarnation, &served->owners[slot])) {
@@ -295,6 +173,7 @@ static void on_slots_get(void *context, struct bus_request *request,
 	static struct map map;
 	struct registry *registry = context;
 	struct proto_slot_map answer;
+	struct owner_memo memo = {0};
 
 	(void)message;
 	if (!map_is_known(registry)) {
@@ -308,7 +187,7 @@ static void on_slots_get(void *context, struct bus_request *request,
 	map.node_count = 0;
 	map.run_count = 0;
 	for (unsigned int slot = 0; slot < PROTO_SLOTS; slot++) {
-		const struct node *owner = slots_owner(registry, slot);
+		const struct node *owner = slots_owner_memo(registry, slot, &memo);
 
 		if (owner) {
 			map_add(&map, slot, owner);
@@ -326,8 +205,7 @@ static void on_slots_get(void *context, struct bus_request *request,
 
 static bool may_get_rooms(const struct node *node)
 {
-	return node->service == PROTO_SERVICE_ROOMD && node->state == PROTO_NODE_STATE_ONLINE &&
-	       node->slots > 0;
+	return node->service == PROTO_SERVICE_ROOMD && node_takes_new(node) && node->slots > 0;
 }
 
 /*
@@ -359,11 +237,12 @@ bool slots_place_room(struct registry *registry, unsigned int *ret_slot)
 {
 	const struct node *best = least_loaded(registry);
 	unsigned int start = (unsigned int)(uv_hrtime() / 1000 % PROTO_SLOTS);
+	struct owner_memo memo = {0};
 	bool found = false;
 
 	for (unsigned int i = 0; i < PROTO_SLOTS; i++) {
 		unsigned int slot = (start + i) % PROTO_SLOTS;
-		const struct node *owner = slots_owner(registry, slot);
+		const struct node *owner = slots_owner_memo(registry, slot, &memo);
 
 		if (owner && (!best || owner == best)) {
 			registry->round_robin = owner->incarnation;
@@ -401,15 +280,17 @@ static uint64_t place_cost(const struct node *node, struct node *const *chosen, 
 	return cost;
 }
 
+/* The best that is not chosen yet, among those that drain, or among the others. */
 static struct node *place_next(const struct registry *registry, struct node *const *chosen,
-			       size_t count)
+			       size_t count, bool draining)
 {
 	struct node *best = NULL;
 	struct node *node;
 
 	for (node = registry->nodes.nodes; node; node = node->hh.next) {
 		bool taken = node->service != PROTO_SERVICE_STORAGED ||
-			     node->state != PROTO_NODE_STATE_ONLINE;
+			     node->state != PROTO_NODE_STATE_ONLINE ||
+			     node_is_draining(node) != draining;
 
 		for (size_t i = 0; i < count; i++) {
 			taken = taken || chosen[i] == node;
@@ -428,8 +309,11 @@ static size_t place(const struct registry *registry, struct proto_store_place *r
 	size_t count = 0;
 
 	while (count < registry->settings->write_quorum) {
-		struct node *node = place_next(registry, chosen, count);
+		struct node *node = place_next(registry, chosen, count, false);
 
+		if (!node) { /* a segment too few is worse than one on a store that drains */
+			node = place_next(registry, chosen, count, true);
+		}
 		if (!node) {
 			break; /* fewer than wanted: the roomd will ask again */
 		}
@@ -494,33 +378,48 @@ struct swap {
 	struct bus_request *request;
 	size_t waiting;
 	bool failed;
+	bool opened; /* some slot has an owner that serves it */
+	bool closed; /* some slot may be taken */
 };
 
 struct swap_part {
 	struct swap *swap;
+	enum proto_slot_state state;
 	struct proto_buffer row;
 };
 
 static void swap_finish(struct swap *swap)
 {
 	static struct proto_slot_record records[256];
+	struct registry *registry = swap->registry;
 	const struct proto_slot_swap *asked = PROTO_BODY(bus_request_message(swap->request),
 							 slot_swap);
 	struct proto_store_place places[PROTO_MEMBERS_MAX];
-	struct proto_slot_swapped answer = {.records = {records, asked->records.count},
-					    .members.items = places};
+	struct proto_slot_swapped answer = {.records.items = records, .members.items = places};
+	size_t bytes = 0;
 
 	for (size_t i = 0; i < asked->records.count; i++) {
-		records[i] = *slot_table_get(swap->registry->slots,
-					     (unsigned int)asked->records.items[i].slot);
+		unsigned int slot = (unsigned int)asked->records.items[i].slot;
+
+		bytes += slot_table_bytes(registry->slots, slot) + 16;
+		if (answer.records.count > 0 && bytes > RECORDS_BYTES_MAX) {
+			break;
+		}
+		records[answer.records.count++] = *slot_table_get(registry->slots, slot);
 	}
 	if (asked->place) {
-		answer.members.count = place(swap->registry, places);
+		answer.members.count = place(registry, places);
 	}
 	if (swap->failed) {
 		bus_refuse(swap->request, PROTO_E_STORAGE_FAILED, NULL);
 	} else {
 		bus_reply(swap->request, PROTO_SLOT_SWAPPED, &answer);
+	}
+	if (swap->opened && map_is_known(registry)) {
+		publish_map(registry); /* not with the next tick: people wait for it */
+	}
+	if (swap->closed) {
+		wishes_tell(registry);
 	}
 	free(swap);
 }
@@ -536,6 +435,8 @@ static void on_swapped(void *context, int result)
 			/* The store has what we have not: begin anew from it. */
 			service_fail(swap->registry->service, "slot.not_taken", ENOMEM);
 		}
+		swap->opened = swap->opened || part->state == PROTO_SLOT_STATE_OPEN;
+		swap->closed = swap->closed || part->state == PROTO_SLOT_STATE_CLOSED;
 	} else if (result != PROTO_E_VERSION_CONFLICT) {
 		swap->failed = true;
 	}
@@ -570,6 +471,7 @@ static void swap_one(struct swap *swap, const struct proto_slot_record *next)
 		return;
 	}
 	part->swap = swap;
+	part->state = next->state;
 	swap->waiting++;
 	store_txn_compare(txn, key.bytes, key.size, next->version);
 	store_txn_put(txn, key.bytes, key.size, part->row.data, part->row.size);
@@ -593,6 +495,21 @@ static enum proto_code swap_check(const struct registry *registry,
 	return 0;
 }
 
+/*
+ * Whether it may be written as things are. A claim by another than the owner waits until that one
+ * is dead or has closed the record.
+ */
+static bool is_timely(const struct registry *registry, const struct proto_slot_record *next)
+{
+	const struct proto_slot_record *now = slot_table_get(registry->slots,
+							     (unsigned int)next->slot);
+
+	return slot_table_check(registry->slots, next) == 0 &&
+	       (next->state != PROTO_SLOT_STATE_SEALING ||
+		proto_id_equal(&now->incarnation, &next->incarnation) ||
+		!slots_is_held(registry, now));
+}
+
 static void on_slot_swap(void *context, struct bus_request *request,
 			 const struct proto_message *message)
 {
@@ -612,74 +529,12 @@ static void on_slot_swap(void *context, struct bus_request *request,
 	}
 	*swap = (struct swap){.registry = registry, .request = request, .waiting = 1};
 	for (size_t i = 0; i < asked->records.count; i++) {
-		if (slot_table_check(registry->slots, &asked->records.items[i]) == 0) {
+		if (is_timely(registry, &asked->records.items[i])) {
 			swap_one(swap, &asked->records.items[i]);
 		}
 	}
 	if (--swap->waiting == 0) {
 		swap_finish(swap);
-	}
-}
-
-/* --- slots_assigned --- */
-
-static void on_slots_assigned(void *context, struct bus_request *request,
-			      const struct proto_message *message)
-{
-	static struct proto_slot_range ranges[PROTO_SLOTS];
-	const struct proto_slots_assigned *asked = PROTO_BODY(message, slots_assigned);
-	const struct registry *registry = context;
-	const struct wishes *wishes = &registry->wishes;
-	struct proto_slot_ranges answer = {.version = wishes->version, .ranges.items = ranges};
-	size_t *count = &answer.ranges.count;
-
-	for (size_t slot = 0; slot < PROTO_SLOTS; slot++) {
-		size_t wish = wishes->slots[slot];
-
-		if (wish == ASSIGNMENT_NOBODY ||
-		    !proto_span_equal(proto_span(wishes->names[wish]), asked->node)) {
-			continue;
-		}
-		if (*count > 0 && ranges[*count - 1].last + 1 == slot) {
-			ranges[*count - 1].last = slot;
-		} else {
-			ranges[(*count)++] = (struct proto_slot_range){slot, slot};
-		}
-	}
-	bus_reply(request, PROTO_SLOT_RANGES, &answer);
-}
-
-/* --- nodes and time --- */
-
-void slots_node_changed(struct registry *registry, const struct node *node)
-{
-	uint64_t now_ms = clock_monotonic_ms();
-
-	if (node->service != PROTO_SERVICE_ROOMD) {
-		return;
-	}
-	registry->served.dirty = true;
-	if (node->state == PROTO_NODE_STATE_DEAD) {
-		balance(registry, now_ms);
-	} else if (registry->wishes.settle_at_ms == 0) {
-		registry->wishes.settle_at_ms = now_ms + registry->settings->settle_ms;
-	}
-}
-
-void slots_tick(struct registry *registry, uint64_t now_ms)
-{
-	struct wishes *wishes = &registry->wishes;
-
-	if (wishes->settle_at_ms != 0 && now_ms >= wishes->settle_at_ms) {
-		wishes->settle_at_ms = 0;
-		balance(registry, now_ms);
-	}
-	if (wishes->trust_until_ms != 0 && now_ms >= wishes->trust_until_ms) {
-		wishes->trust_until_ms = 0;
-		balance(registry, now_ms);
-	}
-	if (registry->served.dirty && map_is_known(registry)) {
-		publish_map(registry);
 	}
 }
 
@@ -699,22 +554,13 @@ static bool on_slot_row(void *context, const struct store_row *row)
 
 int slots_start(struct registry *registry)
 {
-	struct registry_key key = registry_key("meta/wishes", NULL, 0);
-	struct wishes *wishes = &registry->wishes;
 	int r = slot_table_new(&registry->slots);
 
-	wishes->names = calloc(PROTO_NODES_MAX, sizeof(wishes->names[0]));
-	if (r != 0 || !wishes->names) {
-		return -ENOMEM;
-	}
-	for (size_t slot = 0; slot < PROTO_SLOTS; slot++) {
-		wishes->slots[slot] = ASSIGNMENT_NOBODY;
+	if (r != 0) {
+		return r;
 	}
 	/* Versions never go back, whatever the registry forgot. */
-	wishes->version = clock_wall_ms();
 	registry->served.version = clock_wall_ms();
-	wishes->trust_until_ms = clock_monotonic_ms() + registry->settings->dead_ms;
-	(void)store_get(registry->store, key.bytes, key.size, on_wishes_row, wishes);
 	store_scan(registry->store, "slot/", sizeof("slot/") - 1, NULL, 0, on_slot_row, registry);
 	return registry->failed ? -EILSEQ : 0;
 }
@@ -722,13 +568,18 @@ int slots_start(struct registry *registry)
 void slots_stop(struct registry *registry)
 {
 	slot_table_free(registry->slots);
-	free(registry->wishes.names);
+}
+
+void slots_tick(struct registry *registry)
+{
+	if (registry->served.dirty && map_is_known(registry)) {
+		publish_map(registry);
+	}
 }
 
 const struct bus_route slots_routes[] = {
 	{PROTO_SLOTS_GET, on_slots_get},
 	{PROTO_SLOTS_READ, on_slots_read},
 	{PROTO_SLOT_SWAP, on_slot_swap},
-	{PROTO_SLOTS_ASSIGNED, on_slots_assigned},
 };
 const size_t slots_route_count = sizeof(slots_routes) / sizeof(slots_routes[0]);

@@ -202,6 +202,8 @@ static inline struct world *world_new(void)
 		.beat_ms = 50,
 		.suspect_ms = 30000,
 		.dead_ms = 60000,
+		.gone_ms = 60000,
+		.return_ms = 60000,
 		.settle_ms = 0,
 		.token_ms = 600000,
 		.session_ms = 86400000,
@@ -342,9 +344,27 @@ static inline int beat(struct world *world, const char *name, unsigned int incar
 	return ask(world, world->bob, PROTO_NODE_BEAT, &body, NULL);
 }
 
+/* As the node itself would ask, if it has said hello. */
+static inline struct proto_id incarnation_of(struct world *world, const char *name)
+{
+	struct proto_nodes_list list = {0};
+	const struct proto_message *answer;
+	const struct proto_nodes *nodes;
+
+	cr_assert_eq(ask(world, world->bob, PROTO_NODES_LIST, &list, &answer), 0);
+	nodes = PROTO_BODY(answer, nodes);
+	for (size_t i = 0; i < nodes->nodes.count; i++) {
+		if (proto_span_equal(nodes->nodes.items[i].node, proto_span(name))) {
+			return nodes->nodes.items[i].incarnation;
+		}
+	}
+	return (struct proto_id){{0}};
+}
+
 static inline size_t assigned_to(struct world *world, const char *name)
 {
-	struct proto_slots_assigned body = {.node = proto_span(name)};
+	struct proto_slots_assigned body = {.node = proto_span(name),
+					    .incarnation = incarnation_of(world, name)};
 	const struct proto_slot_ranges *ranges;
 	const struct proto_message *answer;
 	size_t count = 0;
