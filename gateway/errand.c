@@ -385,6 +385,9 @@ void errands_redirect(struct gateway *gateway)
 			continue;
 		}
 		owner = slot_map_owner(slots, errand->slot);
+		if (owner && !proto_id_equal(&owner->incarnation, &errand->incarnation)) {
+			errand->rest_ms = 0; /* it was another one that refused it */
+		}
 		if (owner && errand->state == ERRAND_RESTING) {
 			launch(errand);
 		} else if (owner && errand->upstream &&

@@ -393,6 +393,7 @@ static void subscribe(struct feed_room *room)
 	}
 	room->incarnation = incarnation;
 	fetch(room);
+	presences_repeat(room); /* the new owner knows nobody yet */
 }
 
 void feed_renew(struct upstream *upstream)

@@ -83,6 +83,17 @@ void presences_tick(struct feed_room *room)
 	}
 }
 
+void presences_repeat(struct feed_room *room)
+{
+	struct presence *presence = room->presences;
+
+	for (size_t i = 0; presence && i < PRESENCE_REPEAT_MAX; i++) {
+		presence->sent_ms = gateway_now_ms(room->gateway);
+		say(room, presence->session, true);
+		presence = presence->hh.next;
+	}
+}
+
 void presences_free(struct feed_room *room)
 {
 	struct presence *presence;

@@ -50,6 +50,8 @@ static const struct route routes[] = {
 	 "set the read mark"},
 	{"GET", "/nodes", PROTO_NODES_LIST, 200, ROUTE_RELAY, "", NULL,
 	 "all nodes; for administrators"},
+	{"POST", "/nodes/{node}/drain", PROTO_NODE_DRAIN, 204, ROUTE_RELAY, "", NULL,
+	 "take a node out of service, or use it again; for administrators"},
 };
 
 #define ROUTE_COUNT (sizeof(routes) / sizeof(routes[0]))

@@ -189,13 +189,14 @@ def test_every_route_answers_as_documented(system, person):
     one.ask("POST", "/rooms/{room}/join", room=other)
     one.ask("POST", "/rooms/{room}/leave", room=other)
     one.ask("GET", "/nodes", status=403)  # administrators only
+    one.ask("POST", "/nodes/{node}/drain", {"drain": True}, status=403, node="roomd-1")
     one.ask("DELETE", "/session")
     assert one.person.raw("GET", "session").status_code == 401
     documented = {(m, path) for path, methods in DOCUMENT["paths"].items() for m in methods}
     assert one.asked == documented
 
 
-def test_the_administrator_sees_the_nodes(system):
+def test_the_administrator_sees_and_drains_the_nodes(system):
     text = (system.data / "registry" / "invitation").read_text().strip()
     invitation = base64.b64encode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))).decode()
     made = requests.post(f"{system.url}/api/v1/accounts", timeout=20, json={
@@ -203,6 +204,12 @@ def test_the_administrator_sees_the_nodes(system):
     assert made.status_code == 201, made.text
     boss = Caller(Person(system.url, "boss", register=False))
     assert {n["node"] for n in boss.ask("GET", "/nodes")["nodes"]} == set(system.nodes()) - {"registry-1"}
+    boss.ask("POST", "/nodes/{node}/drain", {"drain": True}, node="gateway-1")
+    assert {n["node"]: n["state"] for n in boss.ask("GET", "/nodes")["nodes"]}["gateway-1"] == "draining"
+    boss.ask("POST", "/nodes/{node}/drain", {}, node="gateway-1")
+    assert {n["node"]: n["state"] for n in boss.ask("GET", "/nodes")["nodes"]}["gateway-1"] == "online"
+    boss.ask("POST", "/nodes/{node}/drain", {"drain": True}, status=404, node="nobody")
+    boss.ask("POST", "/nodes/{node}/drain", {"drain": "yes"}, status=400, node="gateway-1")
 
 
 def test_a_query_that_is_too_long_or_unknown_is_refused(system, person):
