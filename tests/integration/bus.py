@@ -30,10 +30,15 @@ class Bus:
             return None
         return msgpack.unpackb(self.socket.recv())
 
-    def ask(self, kind, seconds=10, **fields):
-        """Send a request by its number, wait for its answer."""
+    def send(self, kind, seconds=10, **fields):
+        """Send a request by its number; returns the request's own number."""
         number = next(self.numbers)
         self.socket.send(msgpack.packb({"t": kind, "i": number, "d": int(seconds * 1000), **fields}))
+        return number
+
+    def ask(self, kind, seconds=10, **fields):
+        """Send a request, wait for its answer."""
+        number = self.send(kind, seconds, **fields)
         while True:
             answer = self.receive(seconds)
             if answer is None:

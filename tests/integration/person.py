@@ -6,6 +6,7 @@ disconnect it connects again, opens its rooms after the last seq that it has, an
 Everything it saw and every acknowledgement is kept, for the checks.
 """
 
+import base64
 import itertools
 import json
 import os
@@ -48,6 +49,7 @@ class Person:
         self.rooms = {}  # rooms that are open → seq from which their events are live
         self.changed = threading.Condition()
         self.socket = None
+        self.dials = 0  # connections made; more than one: the first was lost
         self.closing = False
         self.thread = None
 
@@ -80,6 +82,7 @@ class Person:
         return self
 
     def _dial(self, protocol="districhat.v1.json"):
+        self.dials += 1
         self.socket = websocket.create_connection(
             self.url.replace("http", "ws", 1) + "/ws", subprotocols=[protocol], origin=self.url,
             cookie=self.cookie(), timeout=30)
@@ -210,3 +213,13 @@ class Person:
             events += page["events"]
             if not page.get("more"):
                 return events
+
+
+def administrator(system, name="boss"):
+    """Whoever registers with the invitation of a new system."""
+    text = (system.data / "registry" / "invitation").read_text().strip()
+    invitation = base64.b64encode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))).decode()
+    made = requests.post(f"{system.url}/api/v1/accounts", timeout=20, json={
+        "name": name, "password": PASSWORD, "invitation": invitation})
+    assert made.status_code == 201, made.text
+    return Person(system.url, name, register=False)

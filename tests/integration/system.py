@@ -54,6 +54,7 @@ class System:
         self.data = pathlib.Path(data)
         self.run = self.data / "run"
         self.options = options
+        self.held = {}  # node → process id of its keeper, which is stopped
         self.process = None
         self.url = None
 
@@ -87,6 +88,8 @@ class System:
         """Stop all in order; returns the exit status of deploy/up."""
         if self.process is None:
             return None
+        for node in list(self.held):
+            self.let_return(node)
         self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(STOP_S)
         self.output.close()
@@ -110,6 +113,26 @@ class System:
         pid = self.pid(node)
         os.kill(pid, number)
         return pid
+
+    def end(self, node, number=signal.SIGKILL):
+        """End a daemon so that it stays away until let_return(): whoever would start it again is stopped."""
+        pid = self.pid(node)
+        keeper = int(pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        os.kill(keeper, signal.SIGSTOP)
+        self.held[node] = keeper
+        os.kill(pid, number)
+        return pid
+
+    def let_return(self, node):
+        os.kill(self.held.pop(node), signal.SIGCONT)
+
+    def is_running(self, node):
+        """Whether the daemon's process runs: it may have ended and wait for its keeper."""
+        try:
+            state = pathlib.Path(f"/proc/{self.pid(node)}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            return False
+        return state not in "ZX"
 
     def wait_restarted(self, node, pid):
         """Wait until `node` runs again, as another process than `pid`, and says that it is ready."""

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The gateway's HTTP side: files of the application, the interface as its document says, limits of requests."""
 
-import base64
 import contextlib
 import gzip
 import json
@@ -13,7 +12,7 @@ import urllib.parse
 
 import pytest
 import requests
-from person import PASSWORD, Person
+from person import PASSWORD, administrator
 from system import ROOT, System
 
 HEADER_TIMEOUT_S = 2
@@ -197,12 +196,7 @@ def test_every_route_answers_as_documented(system, person):
 
 
 def test_the_administrator_sees_and_drains_the_nodes(system):
-    text = (system.data / "registry" / "invitation").read_text().strip()
-    invitation = base64.b64encode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))).decode()
-    made = requests.post(f"{system.url}/api/v1/accounts", timeout=20, json={
-        "name": "boss", "password": PASSWORD, "invitation": invitation})
-    assert made.status_code == 201, made.text
-    boss = Caller(Person(system.url, "boss", register=False))
+    boss = Caller(administrator(system))
     assert {n["node"] for n in boss.ask("GET", "/nodes")["nodes"]} == set(system.nodes()) - {"registry-1"}
     boss.ask("POST", "/nodes/{node}/drain", {"drain": True}, node="gateway-1")
     assert {n["node"]: n["state"] for n in boss.ask("GET", "/nodes")["nodes"]}["gateway-1"] == "draining"
