@@ -39,7 +39,7 @@
 	E(26, OUT_OF_ORDER, out_of_order, 409, YES, "the message before this one (`prev`) is missing; send it first") \
 	E(27, NOT_OWNER, not_owner, 503, YES, "this node does not serve the slot; look the owner up again") \
 	E(28, FENCED, fenced, 409, NO, "a later epoch holds the slot") \
-	E(29, GAP, gap, 409, YES, "an entry is missing before this one; `next` is the lsn to send") \
+	E(29, GAP, gap, 409, YES, "an entry is missing before this one; `next` is the lsn to send. To a reader: not all up to `lac` can be shown here, ask another store") \
 	E(30, CONFLICT, conflict, 409, YES, "another entry stands at this lsn") \
 	E(31, DAMAGED, damaged, 500, YES, "a stored entry fails its checksum") \
 	E(32, VERSION_CONFLICT, version_conflict, 409, YES, "the record has changed since it was read") \

@@ -360,7 +360,7 @@
 	M(110, TIMELINE_READ, timeline_read, NODE, STORE, room_page, 1, "a page of items") \
 	M(111, EVENTS_READ, events_read, NODE, STORE, room_range, 1, "events of a room; redacted text is left out") \
 	M(112, CMID_READ, cmid_read, NODE, STORE, cmid, 1, "which event had this client id and number?") \
-	M(113, CMID, cmid, REPLY, NONE, ok, 1, "the event; `not_found` if there is none")
+	M(113, CMID, cmid, REPLY, NONE, ok, 1, "the event, and the client's last number")
 
 #define PROTO_FIELDS_error(F) \
 	F(error, TEXT, code, MUST, none, PROTO_NAME_BYTES_MAX, 1, "one of the error codes below; stable") \
@@ -771,4 +771,5 @@
 	F(cmid_read, U64, lac, MAY, none, PROTO_NUMBER_MAX, 1, "committed lsn that the owner knows: the answer reflects all up to it") \
 	F(cmid_read, ID, store, MAY, none, 0, 1, "the store that is meant: another one at its address refuses")
 #define PROTO_FIELDS_cmid(F) \
-	F(cmid, LIST, events, MUST, event, 1, 1, "the event")
+	F(cmid, LIST, events, MUST, event, 1, 1, "the event; none if no such number was written") \
+	F(cmid, U64, last, MAY, none, PROTO_NUMBER_MAX, 1, "the client's last number in the room; 0: it never wrote there")

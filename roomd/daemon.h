@@ -8,6 +8,7 @@
 #include "roomd/gate.h"
 #include "roomd/hosted.h"
 #include "roomd/notes.h"
+#include "roomd/reader.h"
 #include "roomd/roomd.h"
 #include "roomd/session.h"
 #include "roomd/stores.h"
@@ -25,6 +26,7 @@ struct roomd {
 	struct membership *membership;
 	struct calls *calls;
 	struct stores *stores;
+	struct readers *readers;
 	struct takeover *takeover;
 	struct gates *gates;
 	struct sessions *sessions;

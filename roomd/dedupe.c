@@ -100,6 +100,16 @@ int dedupe_mark(struct dedupe *dedupe, const struct proto_id *id, uint64_t numbe
 	return 0;
 }
 
+bool dedupe_is_full(const struct dedupe *dedupe)
+{
+	return dedupe->count >= DEDUPE_CLIENTS_MAX;
+}
+
+void dedupe_set_partial(struct dedupe *dedupe)
+{
+	dedupe->partial = true;
+}
+
 static struct recent *recent_find(const struct dedupe_client *client, uint64_t number)
 {
 	for (size_t i = 0; i < client->size; i++) {
@@ -153,16 +163,24 @@ static bool same_content(const struct dedupe_write *write, const struct proto_ev
 	return event_content_equal(&content, &write->content) || (text && event->text.size == 0);
 }
 
+/*
+ * A forgotten client had nothing in flight, so storage knows its last number: without that, one
+ * that uses a later number after an earlier one was lost could write the later one twice.
+ */
 enum dedupe_verdict dedupe_judge(const struct dedupe *dedupe, const struct dedupe_write *write,
-				 const struct proto_event *event, struct dedupe_found *ret_found)
+				 const struct dedupe_stored *stored, struct dedupe_found *ret_found)
 {
 	const struct dedupe_client *client = find(dedupe, &write->client);
+	uint64_t last = client && client->last > stored->last ? client->last : stored->last;
 
-	if (event) {
-		*ret_found = (struct dedupe_found){event->seq, event->time};
-		return same_content(write, event) ? DEDUPE_COMMITTED : DEDUPE_REUSED;
+	if (stored->event) {
+		*ret_found = (struct dedupe_found){stored->event->seq, stored->event->time};
+		return same_content(write, stored->event) ? DEDUPE_COMMITTED : DEDUPE_REUSED;
 	}
-	return client && write->number <= client->last ? DEDUPE_STALE : DEDUPE_NEW;
+	if (write->number <= last) {
+		return DEDUPE_STALE;
+	}
+	return write->prev > last ? DEDUPE_OUT_OF_ORDER : DEDUPE_NEW;
 }
 
 static int ring_grow(struct dedupe_client *client)

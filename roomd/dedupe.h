@@ -46,17 +46,26 @@ struct dedupe_found {
 	uint64_t time;
 };
 
+/* What storage knows of a client and one of its numbers. */
+struct dedupe_stored {
+	const struct proto_event *event; /* written under the number; NULL: none, or not any more */
+	uint64_t last; /* the client's last number; 0: it never wrote here */
+};
+
 void dedupe_deinit(struct dedupe *dedupe);
 /* From the room's state: a number that was used. Returns 0 or -ENOMEM. */
 int dedupe_mark(struct dedupe *dedupe, const struct proto_id *client, uint64_t number);
+/* Whether one more client would make it forget another. */
+bool dedupe_is_full(const struct dedupe *dedupe);
+/* There are clients that it was not told of. */
+void dedupe_set_partial(struct dedupe *dedupe);
 /* `ret_found` is written for COMMITTED and IN_FLIGHT. */
 enum dedupe_verdict dedupe_check(const struct dedupe *dedupe, const struct dedupe_write *write,
 				 struct dedupe_found *ret_found);
-/*
- * The verdict after storage was asked; `event` is what it had under the cmid, or NULL. Never ASK.
- */
+/* The verdict after storage was asked. Never ASK. */
 enum dedupe_verdict dedupe_judge(const struct dedupe *dedupe, const struct dedupe_write *write,
-				 const struct proto_event *event, struct dedupe_found *ret_found);
+				 const struct dedupe_stored *stored,
+				 struct dedupe_found *ret_found);
 /* A new write got its seq. Returns 0 or -ENOMEM. */
 int dedupe_begin(struct dedupe *dedupe, const struct dedupe_write *write,
 		 struct dedupe_found found);

@@ -17,31 +17,13 @@
 
 struct load {
 	struct hosted *hosted; /* NULL: the room went meanwhile */
-	struct proto_id room;
-	unsigned int attempt;
-	uint64_t lac;
+	struct proto_state_read asked;
 	char cursor[256];
-	size_t cursor_size;
 };
 
 uint64_t hosted_lac(const struct hosted *hosted)
 {
 	return segment_lac(hosted->slot->segment);
-}
-
-const struct proto_id *hosted_store(const struct slot *slot, unsigned int attempt)
-{
-	const struct segment_spec *spec = segment_spec(slot->segment);
-
-	assert(spec->member_count > 0);
-	for (size_t i = 0; i < spec->member_count; i++) {
-		size_t member = (i + attempt) % spec->member_count;
-
-		if (segment_member_is_current(slot->segment, member)) {
-			return &spec->members[member];
-		}
-	}
-	return &spec->members[attempt % spec->member_count];
 }
 
 struct hosted *hosted_find(struct roomd *roomd, const struct proto_id *id)
@@ -103,6 +85,20 @@ static int load_page(struct hosted *hosted, const struct proto_state *state)
 	return r;
 }
 
+/*
+ * Whether as many clients are known as are kept: those that follow are asked for when they write.
+ * They come last in the state.
+ */
+static bool has_clients(struct hosted *hosted)
+{
+	bool full = dedupe_is_full(&hosted->room.dedupe);
+
+	if (full) {
+		dedupe_set_partial(&hosted->room.dedupe);
+	}
+	return full;
+}
+
 static void load_end(struct load *load, int result)
 {
 	struct hosted *hosted = load->hosted;
@@ -132,22 +128,12 @@ static void on_state(void *context, int result, const struct proto_message *answ
 		free(load);
 		return;
 	}
-	if (result == PROTO_E_NOT_FOUND) {
-		load_end(load, 0); /* never written to */
-		return;
+	if (state) {
+		result = load_page(hosted, state);
 	}
-	if (!state) {
-		if (++load->attempt < segment_spec(hosted->slot->segment)->member_count) {
-			load_send(load);
-		} else {
-			load_end(load, result);
-		}
-		return;
-	}
-	result = load_page(hosted, state);
-	if (result == 0 && state->more && state->cursor.size > 0) {
-		load->cursor_size = state->cursor.size;
+	if (result == 0 && state->more && state->cursor.size > 0 && !has_clients(hosted)) {
 		memcpy(load->cursor, state->cursor.data, state->cursor.size);
+		load->asked.cursor = (struct proto_span){load->cursor, state->cursor.size};
 		load_send(load);
 		return;
 	}
@@ -156,14 +142,8 @@ static void on_state(void *context, int result, const struct proto_message *answ
 
 static void load_send(struct load *load)
 {
-	struct proto_state_read body = {
-		.room = load->room,
-		.cursor = {load->cursor, load->cursor_size},
-		.lac = load->lac,
-	};
-
-	stores_call(load->hosted->roomd->stores, hosted_store(load->hosted->slot, load->attempt),
-		    PROTO_STATE_READ, &body, on_state, load);
+	readers_ask(load->hosted->roomd->readers, load->hosted->slot, PROTO_STATE_READ,
+		    &load->asked, on_state, load);
 }
 
 static void load_begin(struct hosted *hosted)
@@ -174,8 +154,7 @@ static void load_begin(struct hosted *hosted)
 		abort();
 	}
 	load->hosted = hosted;
-	load->room = hosted->room.id;
-	load->lac = hosted_lac(hosted);
+	load->asked = (struct proto_state_read){.room = hosted->room.id, .lac = hosted_lac(hosted)};
 	hosted->load = load;
 	load_send(load);
 }
@@ -298,17 +277,36 @@ static struct question *question_new(struct hosted *hosted, struct job *job,
 	if (!question) {
 		abort();
 	}
-	*question = (struct question){hosted, job, take};
+	*question = (struct question){.hosted = hosted, .job = job, .take = take};
 	hosted->question = question;
 	return question;
 }
 
-void hosted_ask_store(struct hosted *hosted, struct job *job, enum proto_type type,
-		      const void *body,
-		      int (*take)(struct job *, int, const struct proto_message *))
+static void ask_store(struct question *question, enum proto_type type)
 {
-	stores_call(hosted->roomd->stores, hosted_store(hosted->slot, 0), type, body, on_answer,
-		    question_new(hosted, job, take));
+	const struct hosted *hosted = question->hosted;
+
+	readers_ask(hosted->roomd->readers, hosted->slot, type, &question->asked, on_answer,
+		    question);
+}
+
+void hosted_ask_cmid(struct hosted *hosted, struct job *job, const struct proto_cmid_read *body,
+		     int (*take)(struct job *, int, const struct proto_message *))
+{
+	struct question *question = question_new(hosted, job, take);
+
+	question->asked.cmid = *body;
+	ask_store(question, PROTO_CMID_READ);
+}
+
+void hosted_ask_timeline(struct hosted *hosted, struct job *job,
+			 const struct proto_timeline_read *body,
+			 int (*take)(struct job *, int, const struct proto_message *))
+{
+	struct question *question = question_new(hosted, job, take);
+
+	question->asked.timeline = *body;
+	ask_store(question, PROTO_TIMELINE_READ);
 }
 
 void hosted_ask_registry(struct hosted *hosted, struct job *job, enum proto_type type,

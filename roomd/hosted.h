@@ -31,6 +31,7 @@ struct session;
 struct job_found {
 	bool cmid; /* storage was asked for the cmid */
 	struct proto_event *cmid_event; /* owned; NULL: nothing there */
+	uint64_t cmid_last; /* the client's last number, as storage knows it */
 	bool target;
 	int target_error;
 	struct proto_id target_user;
@@ -77,6 +78,10 @@ struct question {
 	struct hosted *hosted; /* NULL: the room went meanwhile */
 	struct job *job;
 	int (*take)(struct job *job, int result, const struct proto_message *answer);
+	union {
+		struct proto_cmid_read cmid;
+		struct proto_timeline_read timeline;
+	} asked; /* of storage */
 };
 
 struct hosted {
@@ -138,10 +143,12 @@ bool hosted_is_held(const struct hosted *hosted);
 void hosted_wait(struct hosted *hosted, struct job *job);
 /* Run what waits, as far as the room is not held. The room may be gone after it. */
 void hosted_drain(struct hosted *hosted);
-/* Ask and hold. Takes the job. */
-void hosted_ask_store(struct hosted *hosted, struct job *job, enum proto_type type,
-		      const void *body,
-		      int (*take)(struct job *, int, const struct proto_message *));
+/* Ask and hold. Takes the job. `body` has no spans. */
+void hosted_ask_cmid(struct hosted *hosted, struct job *job, const struct proto_cmid_read *body,
+		     int (*take)(struct job *, int, const struct proto_message *));
+void hosted_ask_timeline(struct hosted *hosted, struct job *job,
+			 const struct proto_timeline_read *body,
+			 int (*take)(struct job *, int, const struct proto_message *));
 void hosted_ask_registry(struct hosted *hosted, struct job *job, enum proto_type type,
 			 const void *body,
 			 int (*take)(struct job *, int, const struct proto_message *));
@@ -153,8 +160,6 @@ void hosted_open_slot(struct roomd *roomd, struct slot *slot);
 void hosted_forget_doubts(struct roomd *roomd);
 /* Last committed lsn of the room's slot. */
 uint64_t hosted_lac(const struct hosted *hosted);
-/* A store that has all that is committed; `attempt` turns to the others. */
-const struct proto_id *hosted_store(const struct slot *slot, unsigned int attempt);
 
 /* --- writing --- */
 

@@ -61,50 +61,26 @@ void reads_open(struct hosted *hosted, struct job *job, const struct session *se
 /* A question to the stores whose answer goes to the asker as it is. */
 struct relay {
 	struct job *job;
-	struct slot *slot;
-	uint64_t epoch;
-	unsigned int attempt;
-	enum proto_type type;
 	union {
 		struct proto_timeline_read timeline;
 		struct proto_events_read events;
 	} body;
 };
 
-static void relay_send(struct relay *relay);
-
-static bool may_help_elsewhere(int result)
-{
-	return result == PROTO_E_TIMEOUT || result == PROTO_E_UNAVAILABLE ||
-	       result == PROTO_E_BUSY || result == PROTO_E_STORAGE_FAILED ||
-	       result == PROTO_E_DAMAGED;
-}
-
 static void on_page(void *context, int result, const struct proto_message *answer)
 {
 	struct relay *relay = context;
-	struct segment *segment = relay->slot->phase == SLOT_OPEN ? relay->slot->segment : NULL;
-	bool ours = segment && segment_epoch(segment) == relay->epoch;
 
-	if (!ours) {
-		job_refuse(relay->job, PROTO_E_NOT_OWNER, NULL);
-	} else if (may_help_elsewhere(result) &&
-		   ++relay->attempt < segment_spec(segment)->member_count) {
-		relay_send(relay);
-		return;
-	} else {
-		job_relay(relay->job, result, answer);
-	}
+	job_relay(relay->job, result, answer);
 	free(relay);
 }
 
-static void relay_send(struct relay *relay)
+static void relay_send(struct hosted *hosted, struct relay *relay, enum proto_type type)
 {
-	stores_call(relay->job->roomd->stores, hosted_store(relay->slot, relay->attempt),
-		    relay->type, &relay->body, on_page, relay);
+	readers_ask(hosted->roomd->readers, hosted->slot, type, &relay->body, on_page, relay);
 }
 
-static struct relay *relay_new(struct hosted *hosted, struct job *job, enum proto_type type)
+static struct relay *relay_new(struct job *job)
 {
 	struct relay *relay = calloc(1, sizeof(*relay));
 
@@ -113,9 +89,6 @@ static struct relay *relay_new(struct hosted *hosted, struct job *job, enum prot
 		return NULL;
 	}
 	relay->job = job;
-	relay->slot = hosted->slot;
-	relay->epoch = segment_epoch(hosted->slot->segment);
-	relay->type = type;
 	return relay;
 }
 
@@ -136,7 +109,7 @@ void reads_history(struct hosted *hosted, struct job *job, const struct session 
 		job_reply(job, PROTO_ROOM_PAGE, &empty);
 		return;
 	}
-	relay = relay_new(hosted, job, PROTO_TIMELINE_READ);
+	relay = relay_new(job);
 	if (relay) {
 		relay->body.timeline = (struct proto_timeline_read){
 			.room = hosted->room.id,
@@ -145,7 +118,7 @@ void reads_history(struct hosted *hosted, struct job *job, const struct session 
 			.limit = body->limit > 0 ? body->limit : HISTORY_DEFAULT,
 			.lac = hosted_lac(hosted),
 		};
-		relay_send(relay);
+		relay_send(hosted, relay, PROTO_TIMELINE_READ);
 	}
 }
 
@@ -188,13 +161,13 @@ void reads_events(struct hosted *hosted, struct job *job, const struct session *
 		events_from_tail(hosted, job, body->after, limit);
 		return;
 	}
-	relay = relay_new(hosted, job, PROTO_EVENTS_READ);
+	relay = relay_new(job);
 	if (relay) {
 		relay->body.events = (struct proto_events_read){.room = hosted->room.id,
 								.after = body->after,
 								.limit = limit,
 								.lac = hosted_lac(hosted)};
-		relay_send(relay);
+		relay_send(hosted, relay, PROTO_EVENTS_READ);
 	}
 }
 

@@ -15,7 +15,7 @@
  * hosted.c, job.c, write.c: rooms in memory, requests, commits. writes.c, members.c, reads.c,
  * here.c, personal.c: what each request does. room.c, rights.c, dedupe.c, tail.c, marks.c,
  * presence.c, session.c, event.c: nouns. notes.c, directory.c: telling others. calls.c, stores.c:
- * links.
+ * links. reader.c: questions to whichever store of a slot can answer.
  *
  * Limits. Rooms in memory, writes in flight and requests waiting for a room: settings; entries and
  * bytes in flight of a slot: segment.h; sessions: session.h. Past a limit the answer is `busy`,
@@ -394,6 +394,7 @@ static void on_tick(uv_timer_t *timer)
 	calls_tick(roomd->calls);
 	takeover_tick(roomd->takeover);
 	gates_tick(roomd->gates);
+	readers_tick(roomd->readers);
 	notes_tick(roomd->notes);
 	directory_tick(roomd);
 	look_ready(roomd);
@@ -427,6 +428,9 @@ static int start_nouns(struct roomd *roomd)
 					   roomd->settings->tail_bytes};
 	if (r == 0) {
 		r = stores_new(roomd->service->bus, roomd->calls, &roomd->stores);
+	}
+	if (r == 0) {
+		r = readers_new(&roomd->env, &roomd->readers);
 	}
 	if (r == 0) {
 		r = takeover_new(&roomd->env, &options, &roomd->takeover);
@@ -559,6 +563,7 @@ static void roomd_free(void *daemon)
 		hosted_drop_slot(takeover_slot(roomd->takeover, i), PROTO_E_TIMEOUT);
 	}
 	hosted_forget_doubts(roomd);
+	readers_free(roomd->readers);
 	calls_free(roomd->calls);
 	gates_free(roomd->gates);
 	notes_free(roomd->notes);

@@ -184,6 +184,7 @@ static void open_slot(struct slot *slot)
 	enter(slot, SLOT_OPEN);
 	slot->closing = false;
 	slot->close_doubt = false;
+	slot->term++;
 	slot->suspended = false;
 	slot->failures = 0;
 	slot->opened_ms = now_ms(slot);

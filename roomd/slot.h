@@ -93,6 +93,7 @@ struct slot {
 	bool close_doubt; /* OPEN: the registry may have the closed record, or get it late */
 	bool suspended; /* OPEN: no lease counts until the registry's record is seen to be ours */
 	uint64_t attempt; /* answers to an earlier one are ignored */
+	uint64_t term; /* grows whenever the slot opens: what was asked in an earlier one is void */
 	uint64_t due_ms; /* of WAIT, and of the retry in RELEASE; else when the step ends */
 	uint64_t opened_ms;
 	unsigned int failures;

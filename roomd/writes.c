@@ -175,7 +175,7 @@ static int target_find(struct hosted *hosted, struct job *job, uint64_t target,
 		return event->text.size == 0 ? PROTO_E_GONE : 0; /* a redaction wipes it */
 	}
 	if (!job->found.target) {
-		hosted_ask_store(hosted, job, PROTO_TIMELINE_READ, &read, take_target);
+		hosted_ask_timeline(hosted, job, &read, take_target);
 		return -EINPROGRESS;
 	}
 	*ret_author = job->found.target_user;
@@ -285,13 +285,17 @@ static int take_cmid(struct job *job, int result, const struct proto_message *an
 {
 	const struct proto_cmid *cmid = result == 0 ? PROTO_BODY(answer, cmid) : NULL;
 
-	if (result != 0 && result != PROTO_E_NOT_FOUND) {
+	if (!cmid) {
 		return PROTO_E_BUSY;
 	}
-	job->found.cmid = true;
-	if (cmid && cmid->events.count > 0) {
+	if (cmid->events.count > 0) {
 		job->found.cmid_event = event_copy(&cmid->events.items[0]);
+		if (!job->found.cmid_event) {
+			return PROTO_E_BUSY;
+		}
 	}
+	job->found.cmid = true;
+	job->found.cmid_last = cmid->last;
 	return 0;
 }
 
@@ -304,7 +308,7 @@ static void ask_cmid(struct hosted *hosted, struct job *job, const struct dedupe
 		.lac = hosted_lac(hosted),
 	};
 
-	hosted_ask_store(hosted, job, PROTO_CMID_READ, &read, take_cmid);
+	hosted_ask_cmid(hosted, job, &read, take_cmid);
 }
 
 static void follow(struct hosted *hosted, struct job *job, uint64_t seq)
@@ -335,7 +339,10 @@ static bool is_new(struct hosted *hosted, struct job *job, const struct dedupe_w
 	enum dedupe_verdict verdict = dedupe_check(&hosted->room.dedupe, write, &found);
 
 	if (verdict == DEDUPE_ASK && job->found.cmid) {
-		verdict = dedupe_judge(&hosted->room.dedupe, write, job->found.cmid_event, &found);
+		verdict = dedupe_judge(
+			&hosted->room.dedupe, write,
+			&(struct dedupe_stored){job->found.cmid_event, job->found.cmid_last},
+			&found);
 	}
 	switch (verdict) {
 	case DEDUPE_NEW:

@@ -162,7 +162,10 @@ int page_timeline(struct page *page, struct kv_txn *txn, const struct proto_time
 	if (!forward && read->before == 0) {
 		from = room_key(&read->room, UINT64_MAX);
 	}
-	r = view_room_load(txn, &read->room, &room);
+	r = view_reflects(txn, proto_id_slot(&read->room), read->lac);
+	if (r == 0) {
+		r = view_room_load(txn, &read->room, &room);
+	}
 	if (r == 0) {
 		r = walk_begin(&walk, txn, KV_TIMELINE, &read->room, record_key_bytes(&from));
 	}
@@ -285,8 +288,11 @@ int page_events(struct page *page, struct kv_txn *txn, const struct proto_events
 	struct record_key from = room_key(&read->room, read->after + 1);
 	struct view_room room;
 	bool more = false;
-	int r = view_room_load(txn, &read->room, &room);
+	int r = view_reflects(txn, proto_id_slot(&read->room), read->lac);
 
+	if (r == 0) {
+		r = view_room_load(txn, &read->room, &room);
+	}
 	if (r == 0) {
 		r = walk_begin(&walk, txn, KV_EVENTS, &read->room, record_key_bytes(&from));
 	}
@@ -304,32 +310,66 @@ int page_events(struct page *page, struct kv_txn *txn, const struct proto_events
 	return r;
 }
 
-int page_cmid(struct page *page, struct kv_txn *txn, const struct proto_cmid_read *read,
-	      struct proto_cmid *ret_cmid)
+/* --- cmids --- */
+
+static int load_client_last(struct kv_txn *txn, const struct record_key *key, uint64_t *ret_last)
 {
-	struct record_key key = record_key_room(&read->room);
+	struct kv_bytes value;
+	int r = record_get(txn, KV_CLIENTS, key, &value);
+
+	*ret_last = 0;
+	if (r != 0 || !value.data) {
+		return r;
+	}
+	if (value.size != 24) {
+		return PROTO_E_DAMAGED;
+	}
+	*ret_last = bytes_get_u64(value.data);
+	return 0;
+}
+
+static int load_cmid_event(struct page *page, struct kv_txn *txn, const struct proto_id *room,
+			   struct kv_bytes seq)
+{
+	struct record_key key;
 	struct kv_bytes value;
 	bool full;
 	int r;
 
-	record_key_add_id(&key, &read->client);
-	record_key_add_u64(&key, read->number);
-	r = record_get(txn, KV_CMIDS, &key, &value);
-	if (r != 0 || !value.data) {
-		return r != 0 ? r : PROTO_E_NOT_FOUND;
-	}
-	if (value.size != 8) {
+	if (seq.size != 8) {
 		return PROTO_E_DAMAGED;
 	}
-	key = room_key(&read->room, bytes_get_u64(value.data));
+	key = room_key(room, bytes_get_u64(seq.data));
 	r = record_get(txn, KV_EVENTS, &key, &value);
 	if (r != 0 || !value.data) {
 		return r != 0 ? r : PROTO_E_DAMAGED;
 	}
-	r = load_event(page, txn, proto_id_slot(&read->room),
-		       (struct proto_span){value.data, value.size}, 1, &full);
+	return load_event(page, txn, proto_id_slot(room),
+			  (struct proto_span){value.data, value.size}, 1, &full);
+}
+
+int page_cmid(struct page *page, struct kv_txn *txn, const struct proto_cmid_read *read,
+	      struct proto_cmid *ret_cmid)
+{
+	struct record_key key = record_key_room(&read->room);
+	struct proto_cmid cmid = {.events.items = page->events};
+	struct kv_bytes value;
+	int r = view_reflects(txn, proto_id_slot(&read->room), read->lac);
+
+	record_key_add_id(&key, &read->client);
 	if (r == 0) {
-		*ret_cmid = (struct proto_cmid){.events = {page->events, 1}};
+		r = load_client_last(txn, &key, &cmid.last);
+	}
+	if (r == 0) {
+		record_key_add_u64(&key, read->number);
+		r = record_get(txn, KV_CMIDS, &key, &value);
+	}
+	if (r == 0 && value.data) {
+		r = load_cmid_event(page, txn, &read->room, value);
+		cmid.events.count = 1;
+	}
+	if (r == 0) {
+		*ret_cmid = cmid;
 	}
 	return r;
 }
@@ -455,6 +495,9 @@ int page_state(struct page *page, struct kv_txn *txn, const struct proto_state_r
 	bool full = false;
 	int r = read_cursor(read, &part, &after);
 
+	if (r == 0) {
+		r = view_reflects(txn, proto_id_slot(&read->room), read->lac);
+	}
 	if (r == 0) {
 		r = view_room_load(txn, &read->room, &room);
 	}

@@ -3,9 +3,9 @@
 
 /*
  * Answers from the views, a bounded page at a time: at most PROTO_PAGE_MAX entries, ending early
- * once they have PROTO_PAGE_BYTES_MAX bytes. Pure. Results: 0; PROTO_E_BAD_VALUE, _NOT_FOUND, _GAP
- * (events are missing here), _DAMAGED; -errno. Answers point into the transaction and into the
- * page.
+ * once they have PROTO_PAGE_BYTES_MAX bytes. Pure. Results: 0; PROTO_E_BAD_VALUE; PROTO_E_GAP: the
+ * views here do not reflect all up to the `lac` of the question, ask another store;
+ * PROTO_E_DAMAGED; -errno. Answers point into the transaction and into the page.
  */
 
 #include "proto/proto.h"
@@ -34,6 +34,9 @@ int page_timeline(struct page *page, struct kv_txn *txn, const struct proto_time
 		  struct proto_room_page *ret_page);
 int page_events(struct page *page, struct kv_txn *txn, const struct proto_events_read *read,
 		struct proto_room_range *ret_range);
-/* The event as written, also if it was removed since: dedupe compares its text. */
+/*
+ * The event as written, also if it was removed since: dedupe compares its text; none if there is
+ * none. And the client's last number.
+ */
 int page_cmid(struct page *page, struct kv_txn *txn, const struct proto_cmid_read *read,
 	      struct proto_cmid *ret_cmid);

@@ -779,38 +779,17 @@ int segment_release(struct kv_txn *txn, const struct proto_release *release,
 
 /* --- what readers know --- */
 
-static int load_learner(struct kv_txn *txn, unsigned int slot, uint64_t lac,
-			struct segment *ret_segment, bool *ret_would)
+int segment_learn(struct kv_txn *txn, unsigned int slot, uint64_t lac)
 {
+	struct segment segment;
 	struct segment_fence fence;
-	int r = segment_load_until(txn, slot, PROTO_NUMBER_MAX, ret_segment);
+	int r = segment_load_until(txn, slot, PROTO_NUMBER_MAX, &segment);
 
 	if (r == 0) {
 		r = segment_fence_load(txn, slot, &fence);
 	}
-	if (r == 0) {
-		*ret_would = ret_segment->epoch != 0 && !ret_segment->sealed &&
-			     ret_segment->epoch == fence.epoch &&
-			     ret_segment->lac < ret_segment->last && lac > ret_segment->lac &&
-			     lac >= ret_segment->first;
-	}
-	return r;
-}
-
-int segment_would_learn(struct kv_txn *txn, unsigned int slot, uint64_t lac, bool *ret_would)
-{
-	struct segment segment;
-
-	return load_learner(txn, slot, lac, &segment, ret_would);
-}
-
-int segment_learn(struct kv_txn *txn, unsigned int slot, uint64_t lac)
-{
-	struct segment segment;
-	bool would;
-	int r = load_learner(txn, slot, lac, &segment, &would);
-
-	if (r != 0 || !would) {
+	if (r != 0 || segment.epoch == 0 || segment.sealed || segment.epoch != fence.epoch ||
+	    segment.lac >= segment.last || lac <= segment.lac || lac < segment.first) {
 		return r;
 	}
 	segment.lac = lac;

@@ -73,8 +73,6 @@ int segment_release(struct kv_txn *txn, const struct proto_release *release,
  * unseen.
  */
 int segment_learn(struct kv_txn *txn, unsigned int slot, uint64_t lac);
-/* Whether that would change anything; for readers. */
-int segment_would_learn(struct kv_txn *txn, unsigned int slot, uint64_t lac, bool *ret_would);
 
 /*
  * Entries for `read` into `items` (PROTO_BATCH_MAX of them), which point into the transaction. A

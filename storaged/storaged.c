@@ -17,7 +17,9 @@
  *		Entries of a segment; beyond what is committed for recovery alone.
  *	state_read, timeline_read, events_read, cmid_read
  *		Answered at once, on the loop, from a snapshot. One whose `lac` says that more is
- *		committed than the views show waits for a commit that brings them up to it.
+ *		committed than the views show waits for a commit that brings them up to it. If that
+ *		can't be, because entries are missing here, it is refused as `gap`: another store
+ *		has them.
  *
  * LIMITS
  *	--queue-requests and --queue-bytes wait for the disk at most; more is refused as `busy`.
@@ -64,6 +66,7 @@ struct storaged {
 	uv_timer_t reader_timer;
 	bool timer_open;
 	bool stopping;
+	bool catching_up[PROTO_SLOTS];
 	struct page page; /* of the answer that is being made */
 	struct proto_entry entries[PROTO_BATCH_MAX]; /* the same */
 	struct segment_hash prev_hash; /* the same */
@@ -123,6 +126,7 @@ struct task {
 	uint64_t lac; /* of a read that waits */
 	struct segment_answer answer;
 	int view_result;
+	bool behind; /* more is committed than the views show by now */
 };
 
 struct write_route {
@@ -212,13 +216,62 @@ static const struct write_route writes[] = {
 	{PROTO_RELEASE, offsetof(struct proto_release, slot), run_release, reply_ok},
 };
 
-/* Views follow in the same transaction. That they can't is no failure of the write. */
+/*
+ * Views follow in the same transaction, as far as that takes no long time. That they can't is no
+ * failure of the write.
+ */
 static int advance_views(struct task *task, struct kv_txn *txn)
 {
 	uint64_t applied;
 
-	task->view_result = view_advance(txn, task->slot, UINT64_MAX, &applied);
+	task->view_result = view_advance(txn, task->slot, VIEW_BATCH, &applied);
+	task->behind = applied >= VIEW_BATCH;
 	return task->view_result < 0 ? task->view_result : 0;
+}
+
+/* --- views that are behind --- */
+
+static void submit(struct storaged *storaged, struct task *task);
+
+static int run_catch_up(struct commit_job *job, struct kv_txn *txn)
+{
+	return advance_views((struct task *)job, txn);
+}
+
+static void end_catch_up(struct commit_job *job, int result)
+{
+	struct task *task = (struct task *)job;
+	struct storaged *storaged = task->storaged;
+
+	if (result == 0 && task->behind && !storaged->stopping &&
+	    commit_submit(storaged->commit, job) == 0) {
+		return;
+	}
+	storaged->catching_up[task->slot] = false;
+	free(task);
+}
+
+/* Bring the slot's views forward, a batch at a time, beside whatever else is written. */
+static void catch_up(struct storaged *storaged, unsigned int slot)
+{
+	struct task *task;
+
+	if (storaged->catching_up[slot] || storaged->stopping) {
+		return;
+	}
+	task = calloc(1, sizeof(*task));
+	if (!task) {
+		return; /* the next write to the slot goes on */
+	}
+	task->storaged = storaged;
+	task->slot = slot;
+	task->job.run = run_catch_up;
+	task->job.done = end_catch_up;
+	task->job.bytes = STORAGED_TASK_BYTES;
+	storaged->catching_up[slot] = commit_submit(storaged->commit, &task->job) == 0;
+	if (!storaged->catching_up[slot]) {
+		free(task);
+	}
 }
 
 static int run_task(struct commit_job *job, struct kv_txn *txn)
@@ -244,6 +297,9 @@ static void end_task(struct commit_job *job, int result)
 		task->route->reply(task);
 	} else {
 		refuse(task->request, result, task->answer.detail, task->answer.next);
+	}
+	if (result == 0 && task->behind) {
+		catch_up(storaged, task->slot);
 	}
 	free(task);
 }
@@ -401,6 +457,11 @@ static void end_learn(struct commit_job *job, int result)
 	struct storaged *storaged = task->storaged;
 	struct kv_txn *txn = NULL;
 
+	if (result == 0 && task->behind && !storaged->stopping &&
+	    bus_request_time_left_ms(task->request) > 0 &&
+	    commit_submit(storaged->commit, job) == 0) {
+		return;
+	}
 	if (result == 0) {
 		result = kv_begin(store_kv(storaged->store), false, &txn);
 	}
@@ -433,6 +494,7 @@ static int must_wait(const struct proto_message *message, struct kv_txn *txn,
 {
 	const struct read_route *route = read_route_of(message);
 	const char *body = message->body;
+	int r;
 
 	*ret_wait = false;
 	if (!route->has_lac) {
@@ -440,7 +502,9 @@ static int must_wait(const struct proto_message *message, struct kv_txn *txn,
 	}
 	*ret_slot = proto_id_slot((const struct proto_id *)(body + route->room_offset));
 	*ret_lac = *(const uint64_t *)(body + route->lac_offset);
-	return *ret_lac > 0 ? segment_would_learn(txn, *ret_slot, *ret_lac, ret_wait) : 0;
+	r = view_reflects(txn, *ret_slot, *ret_lac);
+	*ret_wait = r == PROTO_E_GAP;
+	return *ret_wait ? 0 : r;
 }
 
 static void on_read(void *context, struct bus_request *request, const struct proto_message *message)

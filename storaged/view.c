@@ -3,7 +3,8 @@
 /*
  * Entries go into the views in the order of epoch and lsn, each once: `progress` moves in the same
  * transaction. A segment that is not sealed holds the later ones back, since they rest on where it
- * ends.
+ * ends. So does one that is missing: views are made of the log from its first entry on or not at
+ * all, which is why `progress` tells what they are good for.
  *
  * What an event does is one row of `effects`. Rights were checked by roomd; what makes no sense
  * here (an edit of what is no message, a reaction to a removed one) changes nothing but the room's
@@ -67,6 +68,14 @@ static int progress_store(struct kv_txn *txn, unsigned int slot,
 	bytes_put_u64(value, progress->epoch);
 	bytes_put_u64(value + 8, progress->lsn);
 	return record_put(txn, KV_PROGRESS, &key, value, sizeof(value));
+}
+
+int view_reflects(struct kv_txn *txn, unsigned int slot, uint64_t lac)
+{
+	struct view_progress progress;
+	int r = view_progress_load(txn, slot, &progress);
+
+	return r == 0 && progress.lsn < lac ? PROTO_E_GAP : r;
 }
 
 int view_room_load(struct kv_txn *txn, const struct proto_id *room, struct view_room *ret_room)
@@ -370,21 +379,38 @@ static int apply_entry(struct kv_txn *txn, const struct segment *segment, uint64
 
 /* --- the log --- */
 
+/*
+ * Whether `segment` goes on where the views stand: at the slot's first entry, or at the one behind
+ * `before`, chained to it. Else older entries are missing here.
+ */
+static bool goes_on(const struct segment *segment, const struct segment *before,
+		    const struct view_progress *progress)
+{
+	return segment->first == progress->lsn + 1 &&
+	       proto_span_equal(segment_hash_span(&segment->prev_hash),
+				segment_hash_span(&before->last_hash));
+}
+
+/* The segment that holds what comes next; epoch 0: it is not here. */
 static int next_segment(struct kv_txn *txn, unsigned int slot, const struct view_progress *progress,
 			struct segment *ret_segment)
 {
+	struct segment before = {.slot = slot};
 	struct segment segment;
-	int r;
+	int r = 0;
 
-	if (progress->epoch == 0) {
-		return segment_load_from(txn, slot, 1, ret_segment);
+	if (progress->epoch != 0) {
+		r = segment_load(txn, slot, progress->epoch, &before);
 	}
-	r = segment_load(txn, slot, progress->epoch, &segment);
-	if (r == 0 && segment.sealed && progress->lsn >= segment.end) {
-		r = segment_load_from(txn, slot, segment.epoch + 1, &segment);
+	if (r != 0 || (progress->epoch != 0 && (!before.sealed || progress->lsn < before.end))) {
+		*ret_segment = before;
+		return r;
 	}
+	r = segment_load_from(txn, slot, progress->epoch + 1, &segment);
 	if (r == 0) {
-		*ret_segment = segment;
+		*ret_segment = goes_on(&segment, &before, progress)
+				       ? segment
+				       : (struct segment){.slot = slot};
 	}
 	return r;
 }

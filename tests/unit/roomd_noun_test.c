@@ -234,6 +234,8 @@ Test(roomd_dedupe, verdicts)
 	struct proto_id client = id(1);
 	struct proto_event stored = {
 		.kind = PROTO_EVENT_KIND_MESSAGE, .seq = 3, .text = PROTO_SPAN("old")};
+	const struct dedupe_stored nothing = {0};
+	const struct dedupe_stored old = {.event = &stored};
 
 	cr_assert_eq(dedupe_check(&dedupe, &write, &found), DEDUPE_NEW);
 	write.prev = 4;
@@ -253,13 +255,13 @@ Test(roomd_dedupe, verdicts)
 	cr_assert_eq(dedupe_check(&dedupe, &write, &found), DEDUPE_OUT_OF_ORDER);
 	write = write_of(1, 2, 0, "old");
 	cr_assert_eq(dedupe_check(&dedupe, &write, &found), DEDUPE_ASK);
-	cr_assert_eq(dedupe_judge(&dedupe, &write, NULL, &found), DEDUPE_STALE);
-	cr_assert_eq(dedupe_judge(&dedupe, &write, &stored, &found), DEDUPE_COMMITTED);
+	cr_assert_eq(dedupe_judge(&dedupe, &write, &nothing, &found), DEDUPE_STALE);
+	cr_assert_eq(dedupe_judge(&dedupe, &write, &old, &found), DEDUPE_COMMITTED);
 	cr_assert_eq(found.seq, 3);
 	stored.text = PROTO_SPAN("other");
-	cr_assert_eq(dedupe_judge(&dedupe, &write, &stored, &found), DEDUPE_REUSED);
+	cr_assert_eq(dedupe_judge(&dedupe, &write, &old, &found), DEDUPE_REUSED);
 	stored.text = (struct proto_span){0}; /* removed since */
-	cr_assert_eq(dedupe_judge(&dedupe, &write, &stored, &found), DEDUPE_COMMITTED);
+	cr_assert_eq(dedupe_judge(&dedupe, &write, &old, &found), DEDUPE_COMMITTED);
 	dedupe_deinit(&dedupe);
 }
 
@@ -318,7 +320,81 @@ Test(roomd_dedupe, forgotten_clients_are_asked_for)
 	cr_assert_eq(dedupe.count, DEDUPE_CLIENTS_MAX);
 	memset(&write.client, 0, sizeof(write.client)); /* the first */
 	cr_assert_eq(dedupe_check(&dedupe, &write, &found), DEDUPE_ASK);
-	cr_assert_eq(dedupe_judge(&dedupe, &write, NULL, &found), DEDUPE_NEW);
+	dedupe_deinit(&dedupe);
+}
+
+/* What storage says of a client that was forgotten, and what that makes of a write. */
+Test(roomd_dedupe, forgotten_clients_are_judged_by_what_storage_knows)
+{
+	static const struct {
+		const char *what;
+		uint64_t number;
+		uint64_t prev;
+		uint64_t last;
+		bool written;
+		enum dedupe_verdict verdict;
+	} rows[] = {
+		{"a client that never wrote", 1, 0, 0, false, DEDUPE_NEW},
+		{"whose first was lost", 2, 1, 0, false, DEDUPE_OUT_OF_ORDER},
+		{"the next number", 8, 7, 7, false, DEDUPE_NEW},
+		{"the one after one that was lost", 9, 8, 7, false, DEDUPE_OUT_OF_ORDER},
+		{"an older number that was never used", 6, 0, 7, false, DEDUPE_STALE},
+		{"the last number again", 7, 6, 7, true, DEDUPE_COMMITTED},
+		{"an older one again", 3, 2, 7, true, DEDUPE_COMMITTED},
+	};
+	const struct proto_event written = {
+		.kind = PROTO_EVENT_KIND_MESSAGE, .seq = 4, .text = PROTO_SPAN("a")};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct dedupe dedupe = {.partial = true};
+		struct dedupe_write write = write_of(1, rows[i].number, rows[i].prev, "a");
+		struct dedupe_stored stored = {rows[i].written ? &written : NULL, rows[i].last};
+		struct dedupe_found found;
+
+		cr_assert_eq(dedupe_check(&dedupe, &write, &found), DEDUPE_ASK, "%s", rows[i].what);
+		cr_assert_eq(dedupe_judge(&dedupe, &write, &stored, &found), rows[i].verdict, "%s",
+			     rows[i].what);
+	}
+}
+
+/*
+ * Number 7 was written and its answer lost; then comes an unused older number, which makes the room
+ * know the client again; then 7 once more.
+ */
+Test(roomd_dedupe, an_older_number_does_not_make_a_later_one_new)
+{
+	struct dedupe dedupe = {.partial = true};
+	struct dedupe_stored stored = {.last = 7};
+	struct dedupe_write older = write_of(1, 6, 0, "b");
+	struct dedupe_write later = write_of(1, 7, 0, "a");
+	const struct proto_event written = {
+		.kind = PROTO_EVENT_KIND_MESSAGE, .seq = 4, .text = PROTO_SPAN("a")};
+	struct dedupe_found found;
+
+	cr_assert_eq(dedupe_judge(&dedupe, &older, &stored, &found), DEDUPE_STALE);
+	cr_assert_eq(dedupe_check(&dedupe, &later, &found), DEDUPE_ASK);
+	stored.event = &written;
+	cr_assert_eq(dedupe_judge(&dedupe, &later, &stored, &found), DEDUPE_COMMITTED);
+	cr_assert_eq(found.seq, 4);
+	dedupe_deinit(&dedupe);
+}
+
+Test(roomd_dedupe, a_full_table_knows_that_there_are_others)
+{
+	struct dedupe dedupe = {0};
+	struct dedupe_found found;
+	struct dedupe_write write = write_of(9, 3, 0, "a");
+	struct proto_id client = {{0}};
+
+	for (uint32_t i = 0; i < DEDUPE_CLIENTS_MAX; i++) {
+		cr_assert_not(dedupe_is_full(&dedupe));
+		memcpy(client.bytes + 4, &i, sizeof(i));
+		cr_assert_eq(dedupe_mark(&dedupe, &client, 1), 0);
+	}
+	cr_assert(dedupe_is_full(&dedupe));
+	cr_assert_eq(dedupe_check(&dedupe, &write, &found), DEDUPE_NEW);
+	dedupe_set_partial(&dedupe);
+	cr_assert_eq(dedupe_check(&dedupe, &write, &found), DEDUPE_ASK);
 	dedupe_deinit(&dedupe);
 }
 

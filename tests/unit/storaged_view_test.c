@@ -210,12 +210,24 @@ Test(storaged_view, events_leave_removed_text_out)
 			       &cmid),
 		     0);
 	cr_assert_eq(cmid.events.items[0].seq, 2);
+	cr_assert_eq(cmid.last, 4);
+	page_reset(&fixture->page);
 	cr_assert_eq(page_cmid(&fixture->page, txn,
 			       &(struct proto_cmid_read){.room = fixture->room,
 							 .client = fixture_id(700),
 							 .number = 9},
 			       &cmid),
-		     PROTO_E_NOT_FOUND);
+		     0);
+	cr_assert_eq(cmid.events.count, 0);
+	cr_assert_eq(cmid.last, 4);
+	cr_assert_eq(page_cmid(&fixture->page, txn,
+			       &(struct proto_cmid_read){.room = fixture->room,
+							 .client = fixture_id(701),
+							 .number = 1},
+			       &cmid),
+		     0);
+	cr_assert_eq(cmid.events.count, 0);
+	cr_assert_eq(cmid.last, 0);
 	kv_abort(txn);
 	fixture_free(fixture);
 }
@@ -238,6 +250,76 @@ Test(storaged_view, events_that_are_not_here_are_a_gap)
 				 &range),
 		     0);
 	kv_abort(txn);
+	fixture_free(fixture);
+}
+
+/* What each question answers when the reader knows of `lac` committed entries. */
+static void assert_answers(struct fixture *fixture, uint64_t lac, int result)
+{
+	struct kv_txn *txn = fixture_begin(fixture, false);
+	struct proto_room_page page;
+	struct proto_room_range range;
+	struct proto_state state;
+	struct proto_cmid cmid;
+
+	page_reset(&fixture->page);
+	cr_assert_eq(page_timeline(&fixture->page, txn,
+				   &(struct proto_timeline_read){.room = fixture->room, .lac = lac},
+				   &page),
+		     result);
+	page_reset(&fixture->page);
+	cr_assert_eq(page_events(&fixture->page, txn,
+				 &(struct proto_events_read){.room = fixture->room, .lac = lac},
+				 &range),
+		     result);
+	page_reset(&fixture->page);
+	cr_assert_eq(page_state(&fixture->page, txn,
+				&(struct proto_state_read){.room = fixture->room, .lac = lac},
+				&state),
+		     result);
+	page_reset(&fixture->page);
+	cr_assert_eq(page_cmid(&fixture->page, txn,
+			       &(struct proto_cmid_read){.room = fixture->room,
+							 .client = fixture_id(700),
+							 .number = 1,
+							 .lac = lac},
+			       &cmid),
+		     result);
+	page_reset(&fixture->page);
+	kv_abort(txn);
+}
+
+/* Views that end before what the reader knows answer nothing, however much they have. */
+Test(storaged_view, a_question_ahead_of_the_views_is_a_gap)
+{
+	struct fixture *fixture = fixture_new();
+
+	assert_answers(fixture, 0, 0);
+	assert_answers(fixture, 1, PROTO_E_GAP);
+	fixture_send(fixture, "one");
+	fixture_send(fixture, "two");
+	assert_answers(fixture, 1, 0);
+	assert_answers(fixture, 2, PROTO_E_GAP);
+	fixture_settle(fixture);
+	assert_answers(fixture, 2, 0);
+	assert_answers(fixture, 3, PROTO_E_GAP);
+	fixture_free(fixture);
+}
+
+/* A store that came later has no views until it was given what was written before. */
+Test(storaged_view, a_log_without_its_beginning_is_a_gap)
+{
+	struct fixture *fixture = fixture_new();
+
+	fixture->owner.lsn = 5;
+	fixture->owner.first = 6;
+	fixture->owner.hash = (struct segment_hash){.bytes = {1}, .size = PROTO_HASH_BYTES};
+	fixture_send(fixture, "six");
+	fixture_send(fixture, "seven");
+	fixture_settle(fixture);
+	assert_answers(fixture, 0, 0);
+	assert_answers(fixture, 7, PROTO_E_GAP);
+	assert_answers(fixture, 5, PROTO_E_GAP);
 	fixture_free(fixture);
 }
 
