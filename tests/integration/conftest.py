@@ -2,10 +2,14 @@
 """One system a test module; people, rooms and names are new for each test."""
 
 import itertools
+import pathlib
+import sys
 
 import pytest
-from person import Person
-from system import System
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+from person import Person  # noqa: E402
+from system import System  # noqa: E402
 
 names = itertools.count(1)
 

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A whole DistriChat in a directory of its own: deploy/up with free ports, real daemons, real stores.
 
-Tests speak in its few words: start, stop, kill, log lines, and wait_until. Nothing sleeps for a fixed time;
-whatever must become true is waited for, with an end.
+Tests speak in its few words: start, stop, kill, log lines; whatever must become true is waited for, with an end.
 """
 
 import os
@@ -12,28 +11,13 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
+
+from waiting import wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 UP = ROOT / "deploy" / "up"
 START_S = 60
 STOP_S = 40
-
-
-def wait_until(what, seconds=20, every=0.02, why="it"):
-    """Call `what` until it gives something true, and return that. A failed try may raise."""
-    end = time.monotonic() + seconds
-    error = None
-    while True:
-        try:
-            value = what()
-            if value:
-                return value
-        except (OSError, AssertionError, LookupError, ValueError) as caught:  # OSError: TimeoutError too
-            error = caught
-        if time.monotonic() > end:
-            raise TimeoutError(f"{why} did not come true within {seconds} s") from error
-        time.sleep(every)
 
 
 def free_port():

@@ -13,7 +13,8 @@ import pytest
 import websocket
 import zmq
 from bus import Bus
-from system import ROOT, wait_until
+from system import ROOT
+from waiting import wait_until
 
 FLOOD = 3000
 GROWTH_BYTES_MAX = 24 * 1024 * 1024

@@ -8,7 +8,8 @@ import subprocess
 
 from bus import Bus
 from person import PASSWORD
-from system import ROOT, wait_until
+from system import ROOT
+from waiting import wait_until
 
 FOLLOW = ROOT / "clients" / "python" / "examples" / "follow.py"
 

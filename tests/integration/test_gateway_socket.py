@@ -12,7 +12,8 @@ import msgpack
 import pytest
 import websocket
 from person import Person
-from system import System, wait_until
+from system import System
+from waiting import wait_until
 
 PING_S = 1
 SILENCE_S = 3

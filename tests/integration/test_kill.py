@@ -6,7 +6,8 @@ import threading
 
 import pytest
 from person import Person
-from system import System, wait_until
+from system import System
+from waiting import wait_until
 
 WRITERS = 4
 MESSAGES_BEFORE = 20
