@@ -120,6 +120,9 @@ void takeover_set_quorums(struct takeover *takeover, size_t write_quorum, size_t
 void takeover_stop(struct takeover *takeover)
 {
 	takeover->stopped = true;
+	for (unsigned int i = 0; i < PROTO_SLOTS; i++) {
+		slot_assign(&takeover->slots[i], false);
+	}
 	takeover_assignment(takeover);
 }
 

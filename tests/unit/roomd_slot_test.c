@@ -365,6 +365,133 @@ Test(roomd_slot, stall_rolls_to_a_new_epoch)
 	world_free(world);
 }
 
+/* --- planned moves --- */
+
+static struct world *orderly_new(void)
+{
+	struct world_options options = one;
+
+	options.orderly = true;
+	return world_new(&options);
+}
+
+Test(roomd_move, what_is_in_flight_is_committed_by_the_old_owner)
+{
+	struct world *world = orderly_new();
+
+	cr_assert(world_run_until_open(world, 0, 2000));
+	append_some(world, 0, 8);
+	for (unsigned int i = 0; i < 40; i++) {
+		cr_assert(world_append(world, 0, i % WORLD_SLOTS));
+	}
+	world_assign(world, 1);
+	cr_assert(world_run_until_open(world, 1, 3000));
+	for (unsigned int i = 0; i < WORLD_SLOTS; i++) {
+		cr_assert_eq(world_slot(world, 0, i)->phase, SLOT_FREE);
+		cr_assert_eq(world_slot(world, 0, i)->fence_seen, 0, "it was not fenced");
+		cr_assert_eq(world_committed(world, i), 12);
+	}
+	append_some(world, 1, 4);
+	cr_assert_eq(world_committed(world, 0), 13);
+	cr_assert_null(world_check(world));
+	world_free(world);
+}
+
+Test(roomd_move, nothing_new_is_taken_while_it_closes)
+{
+	struct world *world = orderly_new();
+
+	cr_assert(world_run_until_open(world, 0, 2000));
+	world_store_stop(world, 0);
+	cr_assert(world_append(world, 0, 0));
+	world_assign(world, 1);
+	world_run(world, 100);
+	cr_assert(world_slot(world, 0, 0)->closing);
+	cr_assert_eq(world_slot(world, 0, 0)->phase, SLOT_OPEN);
+	cr_assert_not(world_append(world, 0, 0));
+	world_assign(world, 0); /* and back */
+	world_run(world, 100);
+	cr_assert_not(world_slot(world, 0, 0)->closing);
+	cr_assert(world_append(world, 0, 0));
+	world_store_start(world, 0);
+	cr_assert(world_run_until_open(world, 0, 3000));
+	cr_assert_eq(world_committed(world, 0), 2);
+	cr_assert_null(world_check(world));
+	world_free(world);
+}
+
+/* The registry may have the closed record or not: until it tells, no lease counts. */
+Test(roomd_move, a_close_without_an_answer)
+{
+	struct world *world = orderly_new();
+	struct slot *slot = world_slot(world, 0, 0);
+
+	cr_assert(world_run_until_open(world, 0, 2000));
+	append_some(world, 0, 4);
+	world_store_stop(world, 0);
+	cr_assert(world_append(world, 0, 0));
+	world_assign_slot(world, 0, WORLD_OWNERS); /* somebody who is not there yet */
+	world_run(world, 100);
+	cr_assert(slot->closing);
+	world_silence(world, 0); /* before it can close: what it asks from now on is lost */
+	world_store_start(world, 0);
+	world_run(world, 3000);
+	cr_assert_eq(slot->phase, SLOT_OPEN);
+	cr_assert(slot->suspended);
+	cr_assert(slot->close_doubt);
+	world_hello(world, 0);
+	world_run(world, 3000);
+	cr_assert_eq(slot->phase, SLOT_FREE, "what was in doubt is closed for sure");
+	world_assign_slot(world, 0, 1);
+	world_run(world, 1000);
+	cr_assert_eq(world_slot(world, 1, 0)->phase, SLOT_OPEN);
+	cr_assert_eq(world_committed(world, 0), 2);
+	cr_assert_null(world_check(world));
+	world_free(world);
+}
+
+/* An owner that does not know of a slot that the registry holds for its own gives it free. */
+Test(roomd_move, a_slot_that_was_forgotten_is_closed)
+{
+	struct world *world = orderly_new();
+
+	cr_assert(world_run_until_open(world, 0, 2000));
+	append_some(world, 0, 4);
+	world_store_stop(world, 0);
+	cr_assert(world_append(world, 0, 0));
+	world_assign_slot(world, 0, 1);
+	world_run(world, SEGMENT_STALL_MS + 1000); /* given up, and nobody wants it back */
+	cr_assert_neq(world_slot(world, 0, 0)->phase, SLOT_OPEN);
+	world_store_start(world, 0);
+	world_run(world, 8000);
+	cr_assert_eq(world_slot(world, 1, 0)->phase, SLOT_OPEN);
+	cr_assert_null(world_check(world));
+	world_free(world);
+}
+
+Test(roomd_move, one_that_stops_hands_over_and_takes_nothing)
+{
+	struct world *world = orderly_new();
+
+	cr_assert(world_run_until_open(world, 0, 2000));
+	append_some(world, 0, 4);
+	takeover_stop(world_takeover(world, 0));
+	cr_assert_not(takeover_is_left(world_takeover(world, 0)), "the assignment is asked for");
+	world_run(world, 50);
+	cr_assert(takeover_is_left(world_takeover(world, 0)), "nobody waits for its slots");
+	cr_assert_eq(world_slot(world, 0, 0)->phase, SLOT_OPEN);
+	world_assign(world, 1);
+	world_run(world, 10);
+	cr_assert_not(takeover_is_left(world_takeover(world, 0)));
+	cr_assert(world_run_until_open(world, 1, 3000));
+	world_run(world, 50);
+	cr_assert(takeover_is_left(world_takeover(world, 0)));
+	world_assign(world, 0);
+	world_run(world, 500);
+	cr_assert_eq(world_slot(world, 0, 0)->phase, SLOT_FREE);
+	world_free(world);
+}
+
 /* --- three stores, two of which must have an entry --- */
 
 Test(roomd_slot, quorum_commits_with_one_store_away)
@@ -442,6 +569,10 @@ static void disturb(struct world *world, const struct world_options *options)
 		world_store_start(world, world_random(world, (uint32_t)options->stores));
 	} else if (chance < 94) {
 		world_conflict(world);
+	} else if (chance < 100 && options->orderly) {
+		world_silence(world, world_random(world, WORLD_OWNERS));
+	} else if (chance < 130) {
+		world_hello(world, world_random(world, WORLD_OWNERS));
 	}
 }
 
@@ -498,6 +629,18 @@ Test(roomd_simulation, one_store, .timeout = 100)
 	options.lost_permille = 20;
 	options.doubled_permille = 30;
 	options.delay_ms = 15;
+	simulate_many(options);
+}
+
+/* Slots move in order, owners are cut off: nobody answers from memory beside another. */
+Test(roomd_simulation, moves_in_order, .timeout = 100)
+{
+	struct world_options options = three;
+
+	options.lost_permille = 20;
+	options.doubled_permille = 30;
+	options.delay_ms = 15;
+	options.orderly = true;
 	simulate_many(options);
 }
 

@@ -67,6 +67,7 @@ struct owner {
 	struct world *world;
 	size_t index;
 	uint64_t generation;
+	bool silent; /* cut off from the registry, and dead there */
 	char name[8];
 	struct env env;
 	struct takeover *takeover;
@@ -202,6 +203,9 @@ static void ask(struct owner *owner, size_t to, enum proto_type type, const void
 	world->calls[call] = (struct call){true,	 ++world->serial,
 					   owner->index, world->now_ms + TIMEOUT_MS,
 					   on_answer,	 context};
+	if (to == WORLD_STORES && owner->silent) {
+		return;
+	}
 	while (copies-- > 0) {
 		struct packet packet = {.due_ms = world->now_ms + delay(world),
 					.to = to,
@@ -397,14 +401,41 @@ static void store_serve(struct world *world, struct store *store, size_t call,
 
 /* --- registry --- */
 
+static bool is_owner(const struct record *record, const struct owner *owner)
+{
+	const struct proto_id incarnation = id_of(owner->index + 1, owner->generation);
+
+	return proto_id_equal(&record->incarnation, &incarnation);
+}
+
+/* A living owner has the slot open, and may answer from memory. */
+static bool is_held(const struct world *world, const struct record *record)
+{
+	for (size_t i = 0; i < WORLD_OWNERS; i++) {
+		if (world->options.orderly && record->state == PROTO_SLOT_STATE_OPEN &&
+		    is_owner(record, &world->owners[i]) && !world->owners[i].silent) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void registry_assigned(struct world *world, size_t call)
 {
+	const struct owner *asker = &world->owners[world->calls[call].owner];
 	struct proto_slot_range ranges[WORLD_SLOTS];
-	struct proto_slot_ranges body = {.version = 1, .ranges = {ranges, 0}};
+	struct proto_slot_range leave[WORLD_SLOTS];
+	struct proto_slot_ranges body = {.version = 1, .ranges = {ranges, 0}, .leave = {leave, 0}};
 
 	for (unsigned int i = 0; i < WORLD_SLOTS; i++) {
-		if (world->assigned[i] == world->calls[call].owner) {
+		const struct record *record = &world->records[i];
+		bool wished = world->assigned[i] == asker->index;
+
+		if (wished && (is_owner(record, asker) || !is_held(world, record))) {
 			ranges[body.ranges.count++] = (struct proto_slot_range){i, i};
+		} else if (!wished && world->options.orderly && is_owner(record, asker) &&
+			   record->state == PROTO_SLOT_STATE_OPEN) {
+			leave[body.leave.count++] = (struct proto_slot_range){i, i};
 		}
 	}
 	answer(world, call, 0, PROTO_SLOT_RANGES, &body);
@@ -443,6 +474,16 @@ static size_t registry_place(struct world *world, struct proto_store_place *plac
 	return count;
 }
 
+/* All roomds are told that there is something to ask for. */
+static void tell_assignment(struct world *world)
+{
+	for (size_t i = 0; i < WORLD_OWNERS; i++) {
+		if (!world->owners[i].silent) {
+			takeover_assignment(world->owners[i].takeover);
+		}
+	}
+}
+
 static void registry_swap(struct world *world, size_t call, const struct proto_slot_swap *swap)
 {
 	struct record_wire wires[WORLD_SLOTS];
@@ -450,6 +491,7 @@ static void registry_swap(struct world *world, size_t call, const struct proto_s
 	struct proto_store_place places[WORLD_STORES];
 	struct proto_slot_swapped body = {.records = {records, swap->records.count},
 					  .members = {places, 0}};
+	bool closed = false;
 
 	for (size_t i = 0; i < swap->records.count; i++) {
 		const struct proto_slot_record *from = &swap->records.items[i];
@@ -459,9 +501,12 @@ static void registry_swap(struct world *world, size_t call, const struct proto_s
 			record->version++;
 			world->conflict = false;
 		}
-		if (from->version == record->version) {
+		if (from->version == record->version &&
+		    (from->state != PROTO_SLOT_STATE_SEALING || !is_held(world, record) ||
+		     proto_id_equal(&from->incarnation, &record->incarnation))) {
 			record_read(record, from);
 			record->version++;
+			closed = closed || from->state == PROTO_SLOT_STATE_CLOSED;
 		}
 		record_write(record, &wires[i]);
 		records[i] = wires[i].record;
@@ -470,6 +515,9 @@ static void registry_swap(struct world *world, size_t call, const struct proto_s
 	answer(world, call, 0, PROTO_SLOT_SWAPPED, &body);
 	for (size_t i = 0; i < swap->records.count; i++) {
 		record_wire_deinit(&wires[i]);
+	}
+	if (closed) {
+		tell_assignment(world);
 	}
 }
 
@@ -526,6 +574,22 @@ struct added {
 	uint64_t content;
 };
 
+/* Another than the one who commits must not think that it owns the slot, and has a lease. */
+static void check_others(struct owner *owner, unsigned int number)
+{
+	struct world *world = owner->world;
+
+	for (size_t i = 0; i < WORLD_OWNERS && world->options.orderly; i++) {
+		struct owner *other = &world->owners[i];
+		const struct slot *slot = takeover_slot(other->takeover, number);
+
+		if (other != owner && !other->silent && slot->phase == SLOT_OPEN &&
+		    !slot->suspended && !slot->closing) {
+			wrong(world, "another may answer from memory", number, 0);
+		}
+	}
+}
+
 static void on_committed(void *context, struct slot *slot, void *what)
 {
 	struct world *world = ((struct owner *)context)->world;
@@ -539,6 +603,7 @@ static void on_committed(void *context, struct slot *slot, void *what)
 		world->committed_count[slot->number]++;
 	}
 	*place = added->content;
+	check_others(context, slot->number);
 }
 
 static void on_dropped(void *context, struct slot *slot, int error)
@@ -640,6 +705,7 @@ static void owner_stop(struct owner *owner)
 	}
 	takeover_free(owner->takeover);
 	owner->takeover = NULL;
+	owner->silent = false;
 }
 
 /* --- time --- */
@@ -791,9 +857,7 @@ void world_free(struct world *world)
 void world_assign_slot(struct world *world, unsigned int slot, size_t owner)
 {
 	world->assigned[slot] = owner;
-	for (size_t i = 0; i < WORLD_OWNERS; i++) {
-		takeover_assignment(world->owners[i].takeover);
-	}
+	tell_assignment(world);
 }
 
 void world_assign(struct world *world, size_t owner)
@@ -808,7 +872,8 @@ bool world_append(struct world *world, size_t owner, unsigned int number)
 	struct slot *slot = world_slot(world, owner, number);
 	struct added *added;
 
-	if (slot->phase != SLOT_OPEN || !segment_has_space(slot->segment, 1, sizeof(uint64_t)) ||
+	if (slot->phase != SLOT_OPEN || slot->closing ||
+	    !segment_has_space(slot->segment, 1, sizeof(uint64_t)) ||
 	    segment_next(slot->segment) >= ENTRIES_MAX - 1) {
 		return false;
 	}
@@ -844,6 +909,9 @@ void world_heal(struct world *world)
 	for (size_t i = 0; i < WORLD_STORES; i++) {
 		world->stores[i].stopped = false;
 	}
+	for (size_t i = 0; i < WORLD_OWNERS; i++) {
+		world_hello(world, i);
+	}
 }
 
 void world_fence(struct world *world, unsigned int slot, uint64_t epoch)
@@ -858,6 +926,27 @@ void world_fence(struct world *world, unsigned int slot, uint64_t epoch)
 void world_suspend(struct world *world, size_t owner)
 {
 	takeover_suspend(world->owners[owner].takeover);
+}
+
+void world_silence(struct world *world, size_t owner)
+{
+	world->owners[owner].silent = true;
+	takeover_suspend(world->owners[owner].takeover);
+	tell_assignment(world);
+}
+
+void world_hello(struct world *world, size_t owner)
+{
+	if (world->owners[owner].silent) {
+		world->owners[owner].silent = false;
+		takeover_suspend(world->owners[owner].takeover);
+		tell_assignment(world);
+	}
+}
+
+struct takeover *world_takeover(struct world *world, size_t owner)
+{
+	return world->owners[owner].takeover;
 }
 
 void world_conflict(struct world *world)

@@ -11,6 +11,10 @@
  * Checked at every commit and every opening: an lsn has one content for ever, nothing that was
  * committed is missing below the end of a sealed log, some store shows readers all of that, and
  * hashes chain. world_check() reads all logs at the end.
+ *
+ * In an orderly world the registry moves slots as the real one does (slots_assigned with `leave`,
+ * no claim of what a living owner holds), owners have leases, and it is checked that nobody commits
+ * while another may answer from memory.
  */
 
 #include <stdbool.h>
@@ -31,6 +35,7 @@ struct world_options {
 	unsigned int lost_permille; /* of messages */
 	unsigned int doubled_permille; /* of requests */
 	uint64_t delay_ms; /* at most */
+	bool orderly;
 };
 
 struct world *world_new(const struct world_options *options);
@@ -52,6 +57,13 @@ void world_store_start(struct world *world, size_t store);
 void world_heal(struct world *world);
 /* The owner's lease ran out. */
 void world_suspend(struct world *world, size_t owner);
+/*
+ * Orderly worlds. The owner is cut off from the registry for longer than its lease: it is dead
+ * there; until it says hello again.
+ */
+void world_silence(struct world *world, size_t owner);
+void world_hello(struct world *world, size_t owner);
+struct takeover *world_takeover(struct world *world, size_t owner);
 /* Another node sealed the slot's last segment on a store under this epoch. */
 void world_fence(struct world *world, unsigned int slot, uint64_t epoch);
 /* The next swap of the registry finds another version. */
