@@ -54,6 +54,7 @@ struct roomd {
 	struct metric *commit_seconds;
 	struct metric *published;
 	struct metric *duplicates;
+	struct metric *confirmations;
 	struct metric *jobs;
 };
 

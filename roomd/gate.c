@@ -186,6 +186,7 @@ static void begin_round(struct gate *gate)
 
 	gate->proving = take_waiting(gate);
 	gate->round = ++gate->gates->rounds;
+	metric_add(gate->gates->roomd->confirmations, 1);
 	gate->confirmed = 0;
 	gate->failed = 0;
 	for (size_t i = 0; i < spec->member_count; i++) {

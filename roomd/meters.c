@@ -22,6 +22,13 @@ static uint64_t probe_sessions(void *context)
 	return sessions_count(((struct roomd *)context)->sessions);
 }
 
+static uint64_t probe_lease(void *context)
+{
+	const struct roomd *roomd = context;
+
+	return roomd->membership && membership_has_lease(roomd->membership);
+}
+
 static uint64_t probe_slots(void *context)
 {
 	const struct roomd_probe *probe = context;
@@ -52,9 +59,14 @@ static int start_probes(struct roomd *roomd)
 	}
 	r = metrics_probe(metrics, "districhat_roomd_rooms", "Rooms in memory", NULL, probe_rooms,
 			  roomd);
+	if (r == 0) {
+		r = metrics_probe(metrics, "districhat_roomd_sessions",
+				  "Sessions open on connections", NULL, probe_sessions, roomd);
+	}
 	return r != 0 ? r
-		      : metrics_probe(metrics, "districhat_roomd_sessions",
-				      "Sessions open on connections", NULL, probe_sessions, roomd);
+		      : metrics_probe(metrics, "districhat_roomd_lease",
+				      "1: the registry answers; 0: answers are confirmed by stores",
+				      NULL, probe_lease, roomd);
 }
 
 int meters_start(struct roomd *roomd)
@@ -68,6 +80,9 @@ int meters_start(struct roomd *roomd)
 		{"districhat_roomd_appends_total", "Events that got a seq", &roomd->appends},
 		{"districhat_roomd_published_total", "Events committed and published",
 		 &roomd->published},
+		{"districhat_roomd_confirmations_total",
+		 "Rounds to the stores that confirm a slot's owner, for want of a lease",
+		 &roomd->confirmations},
 		{"districhat_roomd_duplicates_total", "Retries answered by what was written before",
 		 &roomd->duplicates},
 	};
