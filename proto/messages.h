@@ -101,6 +101,7 @@
 	R(node_info, "a running node") \
 	R(store_place, "a storage node and where it is") \
 	R(store_ref, "a storage node") \
+	R(session_ref, "a session") \
 	R(segment, "a part of a slot's log on a fixed set of storage nodes") \
 	R(slot_record, "the registry's record of a slot") \
 	R(slot_node, "an owner of slots, in a slot map") \
@@ -215,6 +216,9 @@
 #define PROTO_FIELDS_store_ref(F) \
 	F(store_ref, ID, store, MUST, none, 0, 1, "store")
 
+#define PROTO_FIELDS_session_ref(F) \
+	F(session_ref, ID, session, MUST, none, 0, 1, "session")
+
 #define PROTO_FIELDS_segment(F) \
 	F(segment, U64, since_epoch, MUST, none, PROTO_NUMBER_MAX, 1, "first epoch in it; adjacent sealed segments on the same stores are merged") \
 	F(segment, U64, epoch, MUST, none, PROTO_NUMBER_MAX, 1, "last epoch in it; of an open segment the only one") \
@@ -300,6 +304,8 @@
 	M(45, NODES, nodes, REPLY, NONE, ok, 1, "nodes") \
 	M(46, NODE_CHANGED, node_changed, FEED, REGISTRY, ok, 1, "a node came, went, or changed its state") \
 	M(47, NODE_DRAIN, node_drain, USER, REGISTRY, ok, 1, "take a node out of service, or use it again; for administrators") \
+	M(48, REVOCATIONS_READ, revocations_read, NODE, REGISTRY, revocations, 1, "which sessions ended lately?") \
+	M(49, REVOCATIONS, revocations, REPLY, NONE, ok, 1, "sessions that ended, in the order of their end") \
 	M(50, SLOTS_GET, slots_get, USER, REGISTRY, slot_map, 1, "who serves which slot?") \
 	M(51, SLOT_MAP, slot_map, REPLY, NONE, ok, 1, "all slots, or those that changed") \
 	M(52, SLOTS_CHANGED, slots_changed, FEED, REGISTRY, ok, 1, "slots have a new owner, or none") \
@@ -408,7 +414,8 @@
 	F(accounts, LIST, accounts, MUST, account_info, PROTO_PAGE_MAX, 1, "by name")
 #define PROTO_FIELDS_session_revoked(F) \
 	F(session_revoked, ID, session, MUST, none, 0, 1, "session") \
-	F(session_revoked, ID, user, MUST, none, 0, 1, "account")
+	F(session_revoked, ID, user, MUST, none, 0, 1, "account") \
+	F(session_revoked, U64, version, MAY, none, PROTO_NUMBER_MAX, 1, "one more than that of the end before; else ask with `revocations_read`")
 
 #define PROTO_FIELDS_room_reserve(F) \
 	F(room_reserve, ID, session, MUST, none, 0, 1, "session") \
@@ -486,7 +493,8 @@
 	F(node_beat, BOOL, draining, MAY, none, 0, 1, "the node stops as soon as others have its slots")
 #define PROTO_FIELDS_node_beaten(F) \
 	F(node_beaten, U64, slots_version, MUST, none, PROTO_NUMBER_MAX, 1, "of the slot map") \
-	F(node_beaten, U64, assignment_version, MUST, none, PROTO_NUMBER_MAX, 1, "of the assignment of slots")
+	F(node_beaten, U64, assignment_version, MUST, none, PROTO_NUMBER_MAX, 1, "of the assignment of slots") \
+	F(node_beaten, U64, revocations_version, MAY, none, PROTO_NUMBER_MAX, 1, "of the last session that ended")
 #define PROTO_FIELDS_nodes_list(F) \
 	F(nodes_list, ID, session, MAY, none, 0, 1, "session of an administrator; nodes need none")
 #define PROTO_FIELDS_nodes(F) \
@@ -499,6 +507,12 @@
 	F(node_changed, TEXT, address, MAY, none, PROTO_ADDRESS_BYTES_MAX, 1, "endpoint for requests") \
 	F(node_changed, TEXT, feed, MAY, none, PROTO_ADDRESS_BYTES_MAX, 1, "endpoint of what it publishes") \
 	F(node_changed, ID, store, MAY, none, 0, 1, "storaged: id of its store")
+#define PROTO_FIELDS_revocations_read(F) \
+	F(revocations_read, U64, after, MAY, none, PROTO_NUMBER_MAX, 1, "those with a higher version")
+#define PROTO_FIELDS_revocations(F) \
+	F(revocations, U64, version, MUST, none, PROTO_NUMBER_MAX, 1, "of the last one, or what was asked") \
+	F(revocations, LIST, sessions, MUST, session_ref, PROTO_BATCH_MAX, 1, "those whose tokens may still be good") \
+	F(revocations, BOOL, more, MAY, none, 0, 1, "there are more: ask again after `version`")
 #define PROTO_FIELDS_node_drain(F) \
 	F(node_drain, ID, session, MUST, none, 0, 1, "session of an administrator") \
 	F(node_drain, TEXT, node, MUST, none, PROTO_NAME_BYTES_MAX, 1, "name") \

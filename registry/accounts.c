@@ -502,14 +502,17 @@ struct ending {
 	struct bus_request *request; /* NULL: it had expired */
 	struct proto_id session;
 	struct proto_id user;
+	uint64_t version;
 };
 
 static void on_session_gone(void *context, int result)
 {
 	struct ending *ending = context;
-	struct proto_session_revoked revoked = {.session = ending->session, .user = ending->user};
+	struct proto_session_revoked revoked = {
+		.session = ending->session, .user = ending->user, .version = ending->version};
 
 	if (result == 0) {
+		ending->registry->revocations.version = ending->version;
 		session_unbind(&ending->registry->sessions, &ending->session);
 		bus_publish(ending->registry->publisher, NULL, PROTO_SESSION_REVOKED, &revoked);
 		log_info("session.ended", LOG_ID("session", &ending->session),
@@ -538,7 +541,8 @@ static void session_delete(struct registry *registry, struct bus_request *reques
 		}
 		return;
 	}
-	*ending = (struct ending){registry, request, *session, row->user};
+	*ending = (struct ending){registry, request, *session, row->user,
+				  revocations_add(registry, txn, session)};
 	store_txn_delete(txn, key.bytes, key.size);
 	key = registry_key("secret/", row->secret_hash, sizeof(row->secret_hash));
 	store_txn_delete(txn, key.bytes, key.size);
@@ -672,6 +676,7 @@ void accounts_tick(struct registry *registry, uint64_t now_ms)
 	}
 	registry->purge_at_ms = now_ms + REGISTRY_PURGE_MS;
 	session_tick(&registry->sessions, now_ms, clock_wall_ms());
+	revocations_purge(registry);
 	purge.registry = registry;
 	purge.now = clock_wall_ms();
 	purge.count = 0;

@@ -109,6 +109,7 @@ static void on_node_beat(void *context, struct bus_request *request,
 	struct proto_node_beaten beaten = {
 		.slots_version = registry->served.version,
 		.assignment_version = registry->wishes.version,
+		.revocations_version = registry->revocations.version,
 	};
 	bool leaving = PROTO_BODY(message, node_beat)->leaving;
 	struct node *node = NULL;

@@ -11,6 +11,7 @@
  *   account_read
  *   rooms.c     room_reserve, room_claim, room_index, rooms_find, room_lookup
  *   nodes.c     node_hello, node_beat, nodes_list, node_drain
+ *   revocations.c  revocations_read
  *   slots.c     slots_get, slots_read, slot_swap
  *   wishes.c    slots_assigned
  * It publishes session_revoked, node_changed, slots_changed and assignment_changed under the
@@ -166,6 +167,7 @@ static int open_sockets(struct registry *registry)
 		return r;
 	}
 	add_routes(registry, accounts_routes, accounts_route_count);
+	add_routes(registry, revocations_routes, revocations_route_count);
 	add_routes(registry, rooms_routes, rooms_route_count);
 	add_routes(registry, nodes_routes, nodes_route_count);
 	add_routes(registry, slots_routes, slots_route_count);
@@ -256,6 +258,7 @@ static int registry_start(struct service *service, const void *settings, void **
 	r = r ? r : check_format(registry);
 	r = r ? r : slots_start(registry);
 	r = r ? r : wishes_start(registry);
+	revocations_start(registry);
 	r = r ? r : accounts_start(registry);
 	r = r ? r : open_sockets(registry);
 	if (r == 0) {

@@ -54,6 +54,12 @@ struct wishes {
 	unsigned int hot_streak; /* and for how many checks */
 };
 
+/* Sessions that ended; revocations.c. */
+struct revocations {
+	uint64_t written; /* version of the last one that was given to the store */
+	uint64_t version; /* and of the last one that is in it */
+};
+
 /* Who serves what, as last published; slots.c. */
 struct served {
 	struct proto_id owners[PROTO_SLOTS]; /* incarnation; none: nobody */
@@ -75,6 +81,7 @@ struct registry {
 	struct slot_table *slots;
 	struct wishes wishes;
 	struct served served;
+	struct revocations revocations;
 	char *token_private;
 	char *token_public;
 	struct proto_id round_robin; /* room ids: who got the last one */
@@ -94,6 +101,15 @@ extern const struct bus_route accounts_routes[];
 extern const size_t accounts_route_count;
 int accounts_start(struct registry *registry);
 void accounts_tick(struct registry *registry, uint64_t now_ms);
+
+extern const struct bus_route revocations_routes[];
+extern const size_t revocations_route_count;
+void revocations_start(struct registry *registry);
+/* Note, in `txn`, that the session ends. Returns the version of that. */
+uint64_t revocations_add(struct registry *registry, struct store_txn *txn,
+			 const struct proto_id *session);
+/* Forget those whose tokens have expired. */
+void revocations_purge(struct registry *registry);
 
 extern const struct bus_route rooms_routes[];
 extern const size_t rooms_route_count;

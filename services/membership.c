@@ -14,6 +14,9 @@
  * Lease. An answer proves that the registry heard us at some moment after we asked. So the lease
  * counts from the moment of asking, on a clock that goes on while the machine sleeps.
  *
+ * Ended sessions are counted: one that is published and does not follow the last one, and a
+ * heartbeat's answer that names another one, make it ask for those between.
+ *
  * Slot map. The feed and the answers come on two connections, in any order against each other.
  * Changes are applied when they fit; the whole map is asked for when they do not, when a connection
  * was made anew, and when a heartbeat's answer names a later version. A whole map older than ours
@@ -73,6 +76,8 @@ struct membership {
 	bool believe_older;
 	unsigned int backwards;
 	uint64_t assignment_version;
+	struct bus_call *revocations_call;
+	uint64_t revocations_version; /* told up to this one */
 	uint64_t cpu_us;
 	uint64_t cpu_at_ms;
 	void (*on_left)(void *context);
@@ -220,6 +225,67 @@ static void check_slots_version(struct membership *membership, uint64_t version)
 	}
 }
 
+/* --- ended sessions --- */
+
+static void ask_revocations(struct membership *membership);
+
+static void on_revocations(void *context, int result, const struct proto_message *answer)
+{
+	struct membership *membership = context;
+	const struct proto_revocations *body;
+
+	membership->revocations_call = NULL;
+	if (result != 0) {
+		return; /* the next heartbeat's answer asks */
+	}
+	body = PROTO_BODY(answer, revocations);
+	for (size_t i = 0; i < body->sessions.count; i++) {
+		struct proto_session_revoked revoked = {.session = body->sessions.items[i].session};
+
+		membership->events.session_revoked(membership->context, &revoked);
+	}
+	if (body->version > membership->revocations_version) {
+		membership->revocations_version = body->version;
+	}
+	if (body->more) {
+		ask_revocations(membership);
+	}
+}
+
+static void ask_revocations(struct membership *membership)
+{
+	struct proto_revocations_read body = {.after = membership->revocations_version};
+
+	if (!membership->revocations_call && membership->events.session_revoked) {
+		bus_call(membership->registry, PROTO_REVOCATIONS_READ, &body, NULL, on_revocations,
+			 membership, &membership->revocations_call);
+	}
+}
+
+static void on_session_revoked(struct membership *membership,
+			       const struct proto_session_revoked *revoked)
+{
+	if (!membership->events.session_revoked) {
+		return;
+	}
+	membership->events.session_revoked(membership->context, revoked);
+	if (revoked->version == membership->revocations_version + 1) {
+		membership->revocations_version++;
+	} else if (revoked->version > membership->revocations_version) {
+		ask_revocations(membership);
+	}
+}
+
+static void check_revocations_version(struct membership *membership, uint64_t version)
+{
+	if (version < membership->revocations_version) {
+		membership->revocations_version = 0; /* the registry went back */
+	}
+	if (version != membership->revocations_version) {
+		ask_revocations(membership);
+	}
+}
+
 /* --- the feed --- */
 
 static void tell_assignment(struct membership *membership, uint64_t version)
@@ -255,10 +321,7 @@ static void on_feed(void *context, const struct proto_id *topic,
 		}
 		break;
 	case PROTO_SESSION_REVOKED:
-		if (events->session_revoked) {
-			events->session_revoked(membership->context,
-						PROTO_BODY(message, session_revoked));
-		}
+		on_session_revoked(membership, PROTO_BODY(message, session_revoked));
 		break;
 	default:
 		break; /* of a later version */
@@ -408,6 +471,7 @@ static void on_beaten(void *context, int result, const struct proto_message *ans
 		tell_drained(membership, true);
 	}
 	check_slots_version(membership, beaten->slots_version);
+	check_revocations_version(membership, beaten->revocations_version);
 	if (beaten->assignment_version != membership->assignment_version) {
 		tell_assignment(membership, beaten->assignment_version);
 	}
@@ -484,6 +548,7 @@ static void on_welcome(void *context, int result, const struct proto_message *an
 	renew_lease(membership);
 	follow(membership, membership->welcome.feed);
 	ask_slots(membership);
+	ask_revocations(membership);
 	wait_ms(membership, beat_ms(membership));
 	if (membership->events.welcomed) {
 		membership->events.welcomed(membership->context, &membership->welcome);
@@ -571,6 +636,10 @@ static void stop_asking(struct membership *membership)
 	if (membership->slots_call) {
 		bus_call_cancel(membership->slots_call);
 		membership->slots_call = NULL;
+	}
+	if (membership->revocations_call) {
+		bus_call_cancel(membership->revocations_call);
+		membership->revocations_call = NULL;
 	}
 }
 

@@ -37,6 +37,10 @@ struct membership_events {
 	void (*slots_changed)(void *context); /* the slot map is another one now */
 	void (*assignment_changed)(void *context); /* also after each welcome */
 	void (*node_changed)(void *context, const struct proto_node_changed *change);
+	/*
+	 * Each at least once, also those that were missed; after the first welcome all whose tokens
+	 * may still be good. `user` may be missing.
+	 */
 	void (*session_revoked)(void *context, const struct proto_session_revoked *revoked);
 	/*
 	 * No heartbeat was answered for MEMBERSHIP_LEASE_MS, counted from when the last answered

@@ -59,6 +59,7 @@ IMPURE_FILES = {
     "registry/nodes.c": "part of the actor",
     "registry/password.c": "hashes in helper threads",
     "registry/password.h": "hashes in helper threads",
+    "registry/revocations.c": "part of the actor",
     "registry/rooms.c": "part of the actor",
     "registry/slots.c": "part of the actor",
     "registry/store.h": "is the disk to others",

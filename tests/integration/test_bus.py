@@ -99,3 +99,13 @@ def test_a_store_answers_for_itself_alone(system):
     for type_, fields in requests.items():
         assert store.ask(type_, **fields, store=os.urandom(16)).get("code") == "unavailable", type_
         assert store.ask(type_, **fields, store=place["store"]).get("code") != "unavailable", type_
+
+
+def test_a_roomd_that_missed_the_end_of_a_session_learns_of_it(system, person, room_name):
+    """Tokens are checked without asking anybody: a roomd that was not there when a session ended must ask which did."""
+    anna = person("anna", connect=False)
+    registry, granted = sign_in(system, anna)
+    assert registry.ask(23, session=granted["session"])["t"] == 2
+    system.wait_restarted("roomd-1", system.kill("roomd-1"))
+    owner = Bus(f"ipc://{system.run}/roomd-1.sock")
+    assert owner.ask(60, token=granted["token"])["code"] == "bad_token"

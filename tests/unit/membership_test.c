@@ -23,6 +23,8 @@ struct registry {
 	bool knows_node;
 	uint64_t version; /* of the slot map */
 	uint64_t assignment;
+	uint64_t revocations;
+	size_t revocation_reads;
 	struct proto_node_beat last_beat;
 };
 
@@ -48,7 +50,9 @@ static void on_hello(void *context, struct bus_request *request,
 static void on_beat(void *context, struct bus_request *request, const struct proto_message *message)
 {
 	struct registry *registry = context;
-	struct proto_node_beaten body = {registry->version, registry->assignment, 0};
+	struct proto_node_beaten body = {.slots_version = registry->version,
+					 .assignment_version = registry->assignment,
+					 .revocations_version = registry->revocations};
 
 	registry->beats++;
 	registry->last_beat = *PROTO_BODY(message, node_beat);
@@ -76,10 +80,28 @@ static void on_slots_get(void *context, struct bus_request *request,
 	bus_reply(request, PROTO_SLOT_MAP, &map);
 }
 
+/* As many sessions have ended as the version says; at most two are told at a time. */
+static void on_revocations_read(void *context, struct bus_request *request,
+				const struct proto_message *message)
+{
+	struct registry *registry = context;
+	struct proto_session_ref sessions[2];
+	struct proto_revocations body = {.version = PROTO_BODY(message, revocations_read)->after,
+					 .sessions = {sessions, 0}};
+
+	registry->revocation_reads++;
+	while (body.version < registry->revocations && body.sessions.count < 2) {
+		sessions[body.sessions.count++].session.bytes[0] = (uint8_t)++body.version;
+	}
+	body.more = body.version < registry->revocations;
+	bus_reply(request, PROTO_REVOCATIONS, &body);
+}
+
 static const struct bus_route routes[] = {
 	{PROTO_NODE_HELLO, on_hello},
 	{PROTO_NODE_BEAT, on_beat},
 	{PROTO_SLOTS_GET, on_slots_get},
+	{PROTO_REVOCATIONS_READ, on_revocations_read},
 };
 
 static void registry_start(struct registry *registry)
@@ -87,7 +109,7 @@ static void registry_start(struct registry *registry)
 	struct fixture *fixture = &registry->fixture;
 	int r;
 
-	while ((r = bus_server_new(fixture->bus, fixture->address, routes, 3, registry,
+	while ((r = bus_server_new(fixture->bus, fixture->address, routes, 4, registry,
 				   &registry->server)) == -EADDRINUSE) {
 		(void)uv_run(&fixture->loop, UV_RUN_NOWAIT);
 	}
@@ -294,6 +316,39 @@ Test(membership, a_beat_tells_of_lost_publications)
 	fixture_wait(&registry.fixture, &node.assignments, 3);
 	registry.version = 10; /* restored from a backup */
 	wait_version(&registry, &node, 10);
+	tear_down(&registry, &node);
+}
+
+/* Ended sessions: all are told, whether they were published, or the publication was lost. */
+Test(membership, no_ended_session_is_missed)
+{
+	struct registry registry;
+	struct node node;
+	struct proto_node_changed changed = {.node = PROTO_SPAN("x"),
+					     .service = PROTO_SERVICE_ROOMD,
+					     .state = PROTO_NODE_STATE_DEAD};
+	struct proto_session_revoked revoked = {.session = {{1}}, .user = {{2}}};
+	size_t reads;
+
+	set_up(&registry, &node);
+	registry.revocations = 5; /* nothing of these was published */
+	fixture_wait(&registry.fixture, &node.revocations, 5);
+	reads = registry.revocation_reads;
+	cr_assert_geq(reads, 4, "once after the welcome, and three pages");
+	while (node.nodes == 0) { /* until the subscription has arrived */
+		bus_publish(registry.publisher, NULL, PROTO_NODE_CHANGED, &changed);
+		(void)uv_run(&registry.fixture.loop, UV_RUN_NOWAIT);
+	}
+	registry.revocations = revoked.version = 6;
+	bus_publish(registry.publisher, NULL, PROTO_SESSION_REVOKED, &revoked);
+	fixture_wait(&registry.fixture, &node.revocations, 6);
+	fixture_wait(&registry.fixture, &registry.beats, registry.beats + 3);
+	cr_assert_eq(registry.revocation_reads, reads, "it was told");
+	registry.revocations = revoked.version = 9; /* 7 and 8 were lost */
+	bus_publish(registry.publisher, NULL, PROTO_SESSION_REVOKED, &revoked);
+	fixture_wait(&registry.fixture, &node.revocations, 10);
+	registry.revocations = 1; /* restored from a backup */
+	fixture_wait(&registry.fixture, &node.revocations, 11);
 	tear_down(&registry, &node);
 }
 

@@ -289,6 +289,61 @@ Test(registry_sessions, tokens_hold_for_the_key_of_the_welcome)
 }
 
 /* What was answered is there after a restart; what was bound to connections is not. */
+static struct proto_revocations revoked_after(struct world *world, uint64_t after)
+{
+	struct proto_revocations_read body = {.after = after};
+	const struct proto_message *answer;
+
+	cr_assert_eq(ask(world, world->bob, PROTO_REVOCATIONS_READ, &body, &answer), 0);
+	return *PROTO_BODY(answer, revocations);
+}
+
+/* A node that was away learns which sessions ended, as long as their tokens may be good. */
+Test(registry_sessions, ends_are_kept_for_those_who_missed_them)
+{
+	struct world *world = world_new();
+	struct proto_revocations revoked;
+	uint64_t first;
+
+	follow(world);
+	cr_assert_eq(revoked_after(world, 0).sessions.count, 0);
+	for (size_t i = 0; i < 3; i++) {
+		const char *names[] = {"ann", "ben", "cleo"};
+		struct person person = sign_up(world, world->ann, names[i]);
+		struct proto_session_end body = {person.session};
+
+		cr_assert_eq(ask(world, world->ann, PROTO_SESSION_END, &body, NULL), 0);
+		fixture_wait(&world->fixture, &world->revoked, i + 1);
+		revoked = revoked_after(world, i);
+		cr_assert_eq(revoked.version, i + 1);
+		cr_assert_eq(revoked.sessions.count, 1);
+		cr_assert(proto_id_equal(&revoked.sessions.items[0].session, &person.session));
+	}
+	bus_feed_free(world->feed);
+	world->feed = NULL;
+	registry_down(world);
+	registry_up(world);
+	revoked = revoked_after(world, 1);
+	cr_assert_eq(revoked.version, 3);
+	cr_assert_eq(revoked.sessions.count, 2);
+	cr_assert_not(revoked.more);
+	skeleton.later_ms = world->settings.token_ms + 60000 - 1000;
+	accounts_tick(world->daemon, UINT64_MAX / 2);
+	cr_assert_eq(revoked_after(world, 0).sessions.count, 3);
+	/* Forgotten, but for the last one: versions go on from it. */
+	skeleton.later_ms += 60000;
+	((struct registry *)world->daemon)->purge_at_ms = 0;
+	accounts_tick(world->daemon, UINT64_MAX / 2);
+	for (first = 3; first != 1;) {
+		first = revoked_after(world, 0).sessions.count;
+	}
+	skeleton.later_ms = 0;
+	registry_down(world);
+	registry_up(world);
+	cr_assert_eq(revoked_after(world, 0).version, 3);
+	world_free(world);
+}
+
 Test(registry_store, restart_keeps_all)
 {
 	struct world *world = world_new();
