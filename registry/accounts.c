@@ -28,13 +28,6 @@
 
 /* --- rows --- */
 
-struct account {
-	struct proto_id user;
-	char name[PROTO_NAME_BYTES_MAX + 1];
-	enum proto_account_role role;
-	uint64_t created;
-};
-
 static void on_account_row(void *context, const struct store_row *row)
 {
 	struct proto_message message = PROTO_MESSAGE_INIT;
@@ -52,8 +45,8 @@ static void on_account_row(void *context, const struct store_row *row)
 	}
 }
 
-static bool account_get(struct registry *registry, const struct proto_id *user,
-			struct account *ret_account)
+bool account_get(struct registry *registry, const struct proto_id *user,
+		 struct account *ret_account)
 {
 	struct registry_key key = registry_key_id("account/", user);
 
@@ -62,7 +55,7 @@ static bool account_get(struct registry *registry, const struct proto_id *user,
 	       ret_account->name[0] != '\0';
 }
 
-static struct proto_account_info account_info(const struct account *account)
+struct proto_account_info account_info(const struct account *account)
 {
 	return (struct proto_account_info){
 		.user = account->user,

@@ -100,6 +100,17 @@ void nodes_gone(void *context, uint64_t peer);
 extern const struct bus_route accounts_routes[];
 extern const size_t accounts_route_count;
 int accounts_start(struct registry *registry);
+/* Who somebody is. */
+struct account {
+	struct proto_id user;
+	char name[PROTO_NAME_BYTES_MAX + 1];
+	enum proto_account_role role;
+	uint64_t created;
+};
+bool account_get(struct registry *registry, const struct proto_id *user,
+		 struct account *ret_account);
+/* As others may see it; texts point into the account. */
+struct proto_account_info account_info(const struct account *account);
 void accounts_tick(struct registry *registry, uint64_t now_ms);
 
 extern const struct bus_route revocations_routes[];

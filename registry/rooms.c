@@ -281,39 +281,6 @@ struct claiming {
 	struct bus_request *request;
 };
 
-struct person {
-	char name[PROTO_NAME_BYTES_MAX + 1];
-	struct proto_message message;
-	struct proto_account_info info;
-	char bytes[1024];
-	size_t size;
-};
-
-static void on_person_row(void *context, const struct store_row *row)
-{
-	struct person *person = context;
-
-	if (row->value_size <= sizeof(person->bytes)) {
-		memcpy(person->bytes, row->value, row->value_size);
-		if (proto_decode_record(PROTO_RECORD(account_info), person->bytes, row->value_size,
-					&person->message, NULL) == 0) {
-			person->info = *PROTO_BODY(&person->message, account_info);
-			person->size = row->value_size;
-		}
-	}
-}
-
-static bool person_get(struct registry *registry, const struct proto_id *user,
-		       struct person *ret_person)
-{
-	struct registry_key key = registry_key_id("account/", user);
-
-	ret_person->message = PROTO_MESSAGE_INIT;
-	ret_person->size = 0;
-	(void)store_get(registry->store, key.bytes, key.size, on_person_row, ret_person);
-	return ret_person->size > 0;
-}
-
 static void answer_claim(struct registry *registry, struct bus_request *request,
 			 const struct room *room)
 {
@@ -326,21 +293,17 @@ static void answer_claim(struct registry *registry, struct bus_request *request,
 		.capacity = room->info.capacity,
 	};
 	struct proto_account_info infos[2];
-	struct person people[2];
+	struct account people[2];
 	struct proto_id users[2] = {room->info.owner};
 	size_t count = 1 + registry_get_id(registry, &key, &users[1]);
 
 	for (size_t i = 0; i < count; i++) {
-		if (person_get(registry, &users[i], &people[answer.people.count])) {
-			infos[answer.people.count] = people[answer.people.count].info;
-			answer.people.count++;
+		if (account_get(registry, &users[i], &people[i])) {
+			infos[answer.people.count++] = account_info(&people[i]);
 		}
 	}
 	answer.people.items = infos;
 	bus_reply(request, PROTO_ROOM_CLAIMED, &answer);
-	for (size_t i = 0; i < answer.people.count; i++) {
-		proto_message_deinit(&people[i].message);
-	}
 }
 
 static void on_claimed(void *context, int result)

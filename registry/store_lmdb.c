@@ -12,6 +12,7 @@
 #include "registry/store.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
@@ -137,22 +138,20 @@ void store_txn_delete(struct store_txn *txn, const void *key, size_t key_size)
 
 /* --- reading --- */
 
-static void put_be64(unsigned char *bytes, uint64_t value)
+/* LMDB does not align values. */
+static void put_be64(void *bytes, uint64_t value)
 {
-	for (int i = 7; i >= 0; i--) {
-		bytes[i] = (unsigned char)value;
-		value >>= 8;
-	}
+	uint64_t number = htobe64(value);
+
+	memcpy(bytes, &number, sizeof(number));
 }
 
-static uint64_t get_be64(const unsigned char *bytes)
+static uint64_t get_be64(const void *bytes)
 {
-	uint64_t value = 0;
+	uint64_t number;
 
-	for (int i = 0; i < 8; i++) {
-		value = value << 8 | bytes[i];
-	}
-	return value;
+	memcpy(&number, bytes, sizeof(number));
+	return be64toh(number);
 }
 
 static bool row_read(const MDB_val *key, const MDB_val *data, struct store_row *ret_row)

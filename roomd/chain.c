@@ -8,29 +8,20 @@
 
 #include "roomd/chain.h"
 
+#include <endian.h>
 #include <sodium.h>
-
-static void be64(uint64_t value, uint8_t ret_bytes[static 8])
-{
-	for (unsigned int i = 0; i < 8; i++) {
-		ret_bytes[i] = (uint8_t)(value >> (56 - 8 * i));
-	}
-}
 
 void chain_next(const struct chain_hash *prev, uint64_t epoch, uint64_t lsn, const void *body,
 		size_t size, struct chain_hash *ret_hash)
 {
+	const uint64_t numbers[2] = {htobe64(epoch), htobe64(lsn)};
 	crypto_generichash_state state;
-	uint8_t number[8];
 
 	crypto_generichash_init(&state, NULL, 0, PROTO_HASH_BYTES);
 	if (prev->set) {
 		crypto_generichash_update(&state, prev->bytes, sizeof(prev->bytes));
 	}
-	be64(epoch, number);
-	crypto_generichash_update(&state, number, sizeof(number));
-	be64(lsn, number);
-	crypto_generichash_update(&state, number, sizeof(number));
+	crypto_generichash_update(&state, (const uint8_t *)numbers, sizeof(numbers));
 	crypto_generichash_update(&state, body, size);
 	crypto_generichash_final(&state, ret_hash->bytes, sizeof(ret_hash->bytes));
 	ret_hash->set = true;
