@@ -522,7 +522,8 @@
 #define PROTO_FIELDS_slot_map(F) \
 	F(slot_map, U64, version, MUST, none, PROTO_NUMBER_MAX, 1, "grows by one with every `slots_changed`") \
 	F(slot_map, LIST, nodes, MUST, slot_node, PROTO_NODES_MAX, 1, "owners") \
-	F(slot_map, LIST, runs, MUST, slot_run, PROTO_SLOTS, 1, "slots; those that no run names have no owner")
+	F(slot_map, LIST, runs, MUST, slot_run, PROTO_SLOTS, 1, "slots; those that no run names have no owner") \
+	F(slot_map, TEXT, feed, MAY, none, PROTO_ADDRESS_BYTES_MAX, 1, "where the registry publishes `slots_changed`, under the all-zero topic")
 #define PROTO_FIELDS_slots_changed(F) \
 	F(slots_changed, U64, version, MUST, none, PROTO_NUMBER_MAX, 1, "one more than before; else ask with `slots_get`") \
 	F(slots_changed, LIST, nodes, MUST, slot_node, PROTO_NODES_MAX, 1, "owners named below") \

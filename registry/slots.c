@@ -197,6 +197,7 @@ static void on_slots_get(void *context, struct bus_request *request,
 		.version = registry->served.version,
 		.nodes = {map.nodes, map.node_count},
 		.runs = {map.runs, map.run_count},
+		.feed = proto_span(bus_publisher_address(registry->publisher)),
 	};
 	bus_reply(request, PROTO_SLOT_MAP, &answer);
 }
