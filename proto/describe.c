@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * Prints docs/protocol.md, or with --vectors proto/vectors.json, from the tables.
+ * Prints docs/protocol.md, or with --vectors proto/vectors.json, or with --table the tables
+ * themselves as JSON, for client libraries.
  *
  * What the tables know is never written by hand a second time: the golden tests compare the
  * committed files with this output, and `ninja regenerate` rewrites them.
@@ -13,6 +14,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char introduction[] =
 	"# The wire protocol\n"
@@ -330,6 +332,95 @@ static void print_document(void)
 	print_messages();
 }
 
+/* --- as JSON: names, types and limits, all that a codec must know --- */
+
+static const char *const kind_names[] = {
+	[PROTO_KIND_BOOL] = "bool", [PROTO_KIND_U64] = "uint",	  [PROTO_KIND_ID] = "id",
+	[PROTO_KIND_TEXT] = "text", [PROTO_KIND_BYTES] = "bytes", [PROTO_KIND_ENUM] = "enum",
+	[PROTO_KIND_LIST] = "list",
+};
+
+static const char *field_of(const struct proto_field *field)
+{
+	return field->kind == PROTO_KIND_ENUM	? field->values->name
+	       : field->kind == PROTO_KIND_LIST ? field->record->name
+						: "";
+}
+
+static void print_table_fields(const struct proto_record *record)
+{
+	printf("[");
+	for (size_t i = 0; i < record->field_count; i++) {
+		const struct proto_field *field = &record->fields[i];
+
+		printf("%s[\"%s\", \"%s\", %s, \"%s\", %" PRIu64 "]", i > 0 ? ", " : "",
+		       field->name, kind_names[field->kind], field->must ? "true" : "false",
+		       field_of(field), field->max);
+	}
+	printf("]");
+}
+
+static void print_table_records(void)
+{
+	const struct proto_record *record;
+
+	printf(" \"records\": {");
+	for (size_t i = 0; (record = proto_record_at(i)) != NULL; i++) {
+		printf("%s\n  \"%s\": ", i > 0 ? "," : "", record->name);
+		print_table_fields(record);
+	}
+	printf("},\n");
+}
+
+static void print_table_messages(void)
+{
+	const struct proto_type_info *info;
+
+	printf(" \"messages\": {");
+	for (size_t i = 0; (info = proto_type_at(i)) != NULL; i++) {
+		printf("%s\n  \"%s\": {\"number\": %d, \"caller\": \"%s\", \"fields\": ",
+		       i > 0 ? "," : "", info->record->name, (int)info->type,
+		       caller_names[info->caller]);
+		print_table_fields(info->record);
+		printf("}");
+	}
+	printf("}}\n");
+}
+
+static void print_table_enums(void)
+{
+	const struct proto_enum_info *info;
+
+	printf(" \"enums\": {");
+	for (size_t i = 0; (info = proto_enum_at(i)) != NULL; i++) {
+		printf("%s\n  \"%s\": [", i > 0 ? "," : "", info->name);
+		for (size_t k = 0; k < info->value_count; k++) {
+			printf("%s\"%s\"", k > 0 ? ", " : "", info->values[k].name);
+		}
+		printf("]");
+	}
+	printf("},\n");
+}
+
+static void print_table(void)
+{
+	const struct proto_error_info *error;
+
+	printf("{\"version\": %d,\n \"limits\": {", PROTO_VERSION);
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		printf("%s\"%s\": %" PRIu64, i > 0 ? ", " : "", limits[i].name, limits[i].value);
+	}
+	printf("},\n \"errors\": {");
+	for (size_t i = 0; (error = proto_error_at(i)) != NULL; i++) {
+		printf("%s\n  \"%s\": \"%s\"", i > 0 ? "," : "", error->code,
+		       error->sure ? "sure" : "unknown");
+	}
+	printf("},\n");
+	print_table_enums();
+	print_table_records();
+	print_table_messages();
+}
+
 int main(int argc, char **argv)
 {
 	int r = 0;
@@ -338,8 +429,10 @@ int main(int argc, char **argv)
 		print_document();
 	} else if (argc == 2 && strcmp(argv[1], "--vectors") == 0) {
 		r = vectors_print(stdout);
+	} else if (argc == 2 && strcmp(argv[1], "--table") == 0) {
+		print_table();
 	} else {
-		fprintf(stderr, "usage: %s [--vectors]\n", argv[0]);
+		fprintf(stderr, "usage: %s [--vectors|--table]\n", argv[0]);
 		return EXIT_FAILURE;
 	}
 	return r == 0 && fflush(stdout) == 0 && !ferror(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;

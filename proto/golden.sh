@@ -29,4 +29,5 @@ golden() {
 
 golden docs/protocol.md
 golden proto/vectors.json --vectors
+golden clients/python/districhat/protocol.json --table
 exit "$status"
