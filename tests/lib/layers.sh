@@ -4,9 +4,9 @@
 # The layers of tests, one function each; what each needs first is in LAYER_NEEDS.
 
 # shellcheck disable=SC2034 # tests/run uses these
-LAYERS=(style architecture commands checker unit golden ui integration browser model fuzz)
+LAYERS=(style architecture commands checker clients unit golden ui integration browser model fuzz)
 # shellcheck disable=SC2034
-LAYERS_QUICK=(style architecture commands checker unit golden ui)
+LAYERS_QUICK=(style architecture commands checker clients unit golden ui)
 
 # shellcheck disable=SC2034
 declare -A LAYER_NEEDS=(
@@ -57,6 +57,11 @@ layer_commands() {
 # What judges the runs of tests/fault, by itself.
 layer_checker() {
 	layer_pytest checker 60 tests/fault/test_checker.py
+}
+
+# Client libraries without a system: the vectors, and their state machines under random schedules.
+layer_clients() {
+	layer_pytest clients 60 tests/clients
 }
 
 layer_integration() {
