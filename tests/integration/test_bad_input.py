@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bad input on every socket: an answer with a stable code, or a closed connection; nobody dies, nothing grows."""
 
+import contextlib
 import json
 import os
 import random
@@ -210,8 +211,9 @@ def http(system, request, seconds=10):
     """Raw bytes to the gateway; returns the status, or 0 when the connection was closed without one."""
     address = urllib.parse.urlsplit(system.url)
     with socket.create_connection((address.hostname, address.port), timeout=seconds) as one:
-        one.sendall(request)
         answer = b""
+        with contextlib.suppress(ConnectionError):  # it may be refused before all of it was sent
+            one.sendall(request)
         while b"\r\n" not in answer:
             try:
                 more = one.recv(4096)
