@@ -40,6 +40,7 @@ struct roomd {
 	struct proto_buffer scratch;
 	uv_timer_t tick;
 	uint64_t second_ms; /* when the slower work is due */
+	bool asking_stores; /* where they are */
 	bool index_wanted; /* the directory lags behind some room */
 	bool welcomed;
 	bool ready;

@@ -214,6 +214,27 @@ static void on_stores(void *context, const struct proto_list_store_place *places
 	}
 }
 
+static void on_places(void *context, int result, const struct proto_message *answer)
+{
+	struct roomd *roomd = context;
+
+	roomd->asking_stores = false;
+	if (result == 0) {
+		on_stores(roomd, &PROTO_BODY(answer, slot_records)->stores);
+	}
+}
+
+/* That a store has moved is published, which may get lost: one that is missing is asked for. */
+static void look_for_stores(struct roomd *roomd)
+{
+	static const struct proto_slots_read any = {0};
+
+	if (!roomd->asking_stores && stores_miss_one(roomd->stores)) {
+		roomd->asking_stores = true;
+		roomd->env.registry(roomd->env.context, PROTO_SLOTS_READ, &any, on_places, roomd);
+	}
+}
+
 /* The slot map may lag behind us; if it goes on naming somebody else, the record is read. */
 static void look_for_other_owners(struct roomd *roomd)
 {
@@ -385,6 +406,7 @@ static void on_second(struct roomd *roomd)
 	here_expire(roomd);
 	sessions_tick(roomd->sessions, roomd_wall_ms(roomd));
 	look_for_other_owners(roomd);
+	look_for_stores(roomd);
 }
 
 static void on_tick(uv_timer_t *timer)

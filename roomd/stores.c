@@ -92,6 +92,18 @@ void stores_learn(struct stores *stores, const struct proto_id *id, struct proto
 	memcpy(store->address, text, sizeof(text));
 }
 
+bool stores_miss_one(const struct stores *stores)
+{
+	const struct store *store;
+
+	for (store = stores->rows; store; store = store->hh.next) {
+		if (!bus_link_is_up(store->link)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* The body, with the store that is meant. */
 static void address_body(char *to, enum proto_type type, const void *body,
 			 const struct proto_id *store)
