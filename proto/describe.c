@@ -135,13 +135,6 @@ static const struct limit limits[] = {
 	LIMIT(PROTO_SLOTS, "slots; a room's slot is the first 12 bits of its id"),
 };
 
-static const char *const caller_names[] = {
-	[PROTO_CALLER_USER] = "user",
-	[PROTO_CALLER_NODE] = "node",
-	[PROTO_CALLER_FEED] = "feed",
-	[PROTO_CALLER_REPLY] = "reply",
-};
-
 static const char *const at_names[] = {
 	[PROTO_AT_NONE] = "none",
 	[PROTO_AT_ANY] = "any service",
@@ -279,8 +272,12 @@ static void print_routing(const struct proto_type_info *info)
 	switch (info->caller) {
 	case PROTO_CALLER_USER:
 	case PROTO_CALLER_NODE:
-		printf("Asked by: %s. Answered by: %s, with `%s`.", caller_names[info->caller],
-		       at_names[info->at], proto_type_info(info->reply)->record->name);
+	case PROTO_CALLER_ROOMD:
+	case PROTO_CALLER_ALL:
+	case PROTO_CALLER_STRANGER:
+		printf("Asked by: %s. Answered by: %s, with `%s`.",
+		       proto_caller_info(info->caller)->name, at_names[info->at],
+		       proto_type_info(info->reply)->record->name);
 		break;
 	case PROTO_CALLER_FEED:
 		printf(info->at == PROTO_AT_NONE ? "Sent by a gateway to a browser."
@@ -294,18 +291,29 @@ static void print_routing(const struct proto_type_info *info)
 	printf(" Since %u.\n", info->since);
 }
 
+static const char *yes(bool may)
+{
+	return may ? "yes" : "";
+}
+
 static void print_messages(void)
 {
+	const struct proto_caller_info *caller;
 	const struct proto_type_info *info;
 
-	printf("\n## Messages\n\n*user*: a person or a bot, through a gateway or on the bus; the "
-	       "rights of "
-	       "`session` are checked. *node*: one of our\nservices for itself.\n\n"
-	       "| number | name | kind | |\n|---|---|---|---|\n");
+	printf("\n## Messages\n\nWho may ask for what, by the CURVE key of the connection. On ipc and "
+	       "loopback sockets without keys everybody\nmay ask for everything.\n\n"
+	       "| asked by | gateway | roomd | storaged | stranger | |\n|---|---|---|---|---|---|\n");
+	for (int i = 0; (caller = proto_caller_info((enum proto_caller)i)) != NULL; i++) {
+		printf("| *%s* | %s | %s | %s | %s | %s |\n", caller->name, yes(caller->gateway),
+		       yes(caller->roomd), yes(caller->storaged), yes(caller->stranger),
+		       caller->text);
+	}
+	printf("\n| number | name | asked by | |\n|---|---|---|---|\n");
 	for (size_t i = 0; (info = proto_type_at(i)) != NULL; i++) {
 		printf("| %d | [`%s`](#message-%s) | %s | %s |\n", (int)info->type,
-		       info->record->name, info->record->name, caller_names[info->caller],
-		       info->text);
+		       info->record->name, info->record->name,
+		       proto_caller_info(info->caller)->name, info->text);
 	}
 	for (size_t i = 0; (info = proto_type_at(i)) != NULL; i++) {
 		printf("\n### Message `%s`\n\nNumber %d: %s. ", info->record->name, (int)info->type,
@@ -380,7 +388,7 @@ static void print_table_messages(void)
 	for (size_t i = 0; (info = proto_type_at(i)) != NULL; i++) {
 		printf("%s\n  \"%s\": {\"number\": %d, \"caller\": \"%s\", \"fields\": ",
 		       i > 0 ? "," : "", info->record->name, (int)info->type,
-		       caller_names[info->caller]);
+		       proto_caller_info(info->caller)->name);
 		print_table_fields(info->record);
 		printf("}");
 	}

@@ -16,6 +16,8 @@
 #define PROTO_ID_BYTES 16
 #define PROTO_HASH_BYTES 32
 #define PROTO_SECRET_BYTES 32
+#define PROTO_KEY_BYTES 32 /* a CURVE key */
+#define PROTO_KEY_TEXT_BYTES 43 /* the same as base64url */
 #define PROTO_TEXT_BYTES_MAX (16 * 1024) /* text of one message */
 #define PROTO_NAME_BYTES_MAX 64 /* room, user and node names */
 #define PROTO_TOPIC_BYTES_MAX 512
@@ -35,6 +37,8 @@
 #define PROTO_REACTIONS_MAX 50 /* different reactions to one message */
 #define PROTO_REACTION_USERS_MAX 100 /* people listed with one reaction; `count` counts all */
 #define PROTO_NODES_MAX 1024
+#define PROTO_KEYS_MAX 2048 /* approved keys: a node that changes its key has two for a while */
+#define PROTO_JOIN_TOKEN_LIFE_MS_MAX (7 * 24 * 3600 * 1000)
 #define PROTO_MEMBERS_MAX 7 /* storage nodes of one segment */
 #define PROTO_SEGMENTS_MAX 256 /* segments of one slot, after merging */
 #ifndef PROTO_SLOTS /* a simulation of the whole system has fewer */

@@ -30,17 +30,34 @@
  * NEED  MUST: the key is there, in every message. MAY: the sender leaves it out for false, 0, the
  * all-zero id, empty text, and the empty list; the reader takes absence for that value.
  *
- * CALLER  USER: a person or a bot acts, through a gateway or on the bus; the answering service
- *         checks the rights of its `session`. NODE: one of our services acts for itself.
- *         FEED: published. REPLY: answers a request.
+ * CALLER  who may ask, by the key of the connection: PROTO_CALLERS. USER: a person or a bot acts,
+ *         through a gateway; the answering service checks the rights of its `session`. NODE, ROOMD:
+ *         our services act for themselves. FEED: published. REPLY: answers a request.
  * AT      the service that answers: ANY, REGISTRY, ROOM (the roomd that owns the slot of `room`),
  *         PERSONAL (the roomd that owns the slot of the session's user), STORE, or NONE.
  */
 
+/* --- callers --- */
+
+/*
+ * Who may send the requests of a CALLER, as C(NAME, name, gateway, roomd, storaged, stranger, text): 1 for
+ * the services whose keys may. A stranger is whoever shows a key that nobody approved. The registry
+ * asks nobody. Where there are no keys (ipc, loopback) everybody may ask everything.
+ */
+#define PROTO_CALLERS(C) \
+	C(USER, user, 1, 0, 0, 0, "a person or a bot, through a gateway; the rights of `session` are checked") \
+	C(NODE, node, 1, 1, 1, 0, "any of our nodes, for itself") \
+	C(ROOMD, roomd, 0, 1, 0, 0, "a roomd, for itself") \
+	C(ALL, all, 1, 1, 1, 0, "whoever has an approved key") \
+	C(STRANGER, stranger, 1, 1, 1, 1, "whoever has a key, approved or not") \
+	C(FEED, feed, 0, 0, 0, 0, "nobody: it is published") \
+	C(REPLY, reply, 0, 0, 0, 0, "nobody: it is an answer")
+
 /* --- enums --- */
 
 #define PROTO_ENUMS(X) \
-	X(service) X(node_state) X(slot_state) X(room_kind) X(role) X(account_role) X(event_kind)
+	X(service) X(node_state) X(key_state) X(slot_state) X(room_kind) X(role) X(account_role) \
+	X(event_kind)
 
 #define PROTO_ENUM_service(V) \
 	V(SERVICE, GATEWAY, gateway, 1, 1, "browser connections and HTTP") \
@@ -53,6 +70,11 @@
 	V(NODE_STATE, SUSPECT, suspect, 2, 1, "heartbeats are missing; gets nothing new") \
 	V(NODE_STATE, DEAD, dead, 3, 1, "its slots are given to others") \
 	V(NODE_STATE, DRAINING, draining, 4, 1, "heartbeats arrive; it is taken out of service")
+
+#define PROTO_ENUM_key_state(V) \
+	V(KEY_STATE, PENDING, pending, 1, 1, "waits for an administrator") \
+	V(KEY_STATE, APPROVED, approved, 2, 1, "may do what its service may") \
+	V(KEY_STATE, REVOKED, revoked, 3, 1, "rejected or revoked: may do nothing")
 
 #define PROTO_ENUM_slot_state(V) \
 	V(SLOT_STATE, SEALING, sealing, 1, 1, "an owner is taking over; nothing is served") \
@@ -99,6 +121,8 @@
 	R(room_info, "a room") \
 	R(account_info, "an account, as others may see it") \
 	R(node_info, "a running node") \
+	R(node_key, "a key of a node, and what it may do") \
+	R(key_ref, "an approved key") \
 	R(store_place, "a storage node and where it is") \
 	R(store_ref, "a storage node") \
 	R(session_ref, "a session") \
@@ -207,7 +231,26 @@
 	F(node_info, U64, slots, MAY, none, PROTO_SLOTS, 1, "slots that it owns") \
 	F(node_info, U64, rooms, MAY, none, PROTO_NUMBER_MAX, 1, "rooms in memory, or stored") \
 	F(node_info, U64, connections, MAY, none, PROTO_NUMBER_MAX, 1, "gateway: browsers connected") \
-	F(node_info, U64, load_permille, MAY, none, PROTO_NUMBER_MAX, 1, "share of one core used in the last interval")
+	F(node_info, U64, load_permille, MAY, none, PROTO_NUMBER_MAX, 1, "share of one core used in the last interval") \
+	F(node_info, TEXT, key, MAY, none, PROTO_KEY_TEXT_BYTES, 1, "its public key, if it has one")
+
+#define PROTO_FIELDS_node_key(F) \
+	F(node_key, TEXT, key, MUST, none, PROTO_KEY_TEXT_BYTES, 1, "public CURVE key, base64url (RFC 4648 section 5) without padding") \
+	F(node_key, TEXT, node, MUST, none, PROTO_NAME_BYTES_MAX, 1, "name that it may use") \
+	F(node_key, ENUM, service, MUST, service, 0, 1, "service that it may be") \
+	F(node_key, ENUM, state, MUST, key_state, 0, 1, "state") \
+	F(node_key, TEXT, address, MAY, none, PROTO_ADDRESS_BYTES_MAX, 1, "endpoint for requests that it named") \
+	F(node_key, TEXT, host, MAY, none, PROTO_NAME_BYTES_MAX, 1, "host name that it gave") \
+	F(node_key, TEXT, version, MAY, none, PROTO_NAME_BYTES_MAX, 1, "version of the program") \
+	F(node_key, TEXT, peer, MAY, none, PROTO_ADDRESS_BYTES_MAX, 1, "network address that it enrolled from") \
+	F(node_key, U64, since, MAY, none, PROTO_NUMBER_MAX, 1, "when it got this state, ms since 1970") \
+	F(node_key, TEXT, by, MAY, none, PROTO_NAME_BYTES_MAX, 1, "who decided that: an administrator's name, `token`, `local`, or `rotation`") \
+	F(node_key, U64, until, MAY, none, PROTO_NUMBER_MAX, 1, "the node has a newer key: this one ends then, ms since 1970")
+
+#define PROTO_FIELDS_key_ref(F) \
+	F(key_ref, TEXT, key, MUST, none, PROTO_KEY_TEXT_BYTES, 1, "public key") \
+	F(key_ref, TEXT, node, MUST, none, PROTO_NAME_BYTES_MAX, 1, "name") \
+	F(key_ref, ENUM, service, MUST, service, 0, 1, "service")
 
 #define PROTO_FIELDS_store_place(F) \
 	F(store_place, ID, store, MUST, none, 0, 1, "store") \
@@ -274,7 +317,7 @@
 	/* for all */ \
 	M(1, ERROR, error, REPLY, NONE, error, 1, "the request failed") \
 	M(2, OK, ok, REPLY, NONE, ok, 1, "done") \
-	M(3, PING, ping, USER, ANY, ok, 1, "are you there?") \
+	M(3, PING, ping, ALL, ANY, ok, 1, "are you there?") \
 	/* accounts and sessions */ \
 	M(20, ACCOUNT_CREATE, account_create, USER, REGISTRY, session_granted, 1, "register, and sign in") \
 	M(21, SESSION_CREATE, session_create, USER, REGISTRY, session_granted, 1, "sign in with a password") \
@@ -284,7 +327,7 @@
 	M(25, ACCOUNTS_FIND, accounts_find, USER, REGISTRY, accounts, 1, "accounts whose name starts so") \
 	M(26, ACCOUNTS, accounts, REPLY, NONE, ok, 1, "accounts") \
 	M(27, SESSION_REVOKED, session_revoked, FEED, REGISTRY, ok, 1, "a session ended: close what uses it") \
-	M(28, ACCOUNT_READ, account_read, NODE, REGISTRY, accounts, 1, "one account; `not_found` if there is none") \
+	M(28, ACCOUNT_READ, account_read, ROOMD, REGISTRY, accounts, 1, "one account; `not_found` if there is none") \
 	/* room directory */ \
 	M(30, ROOM_RESERVE, room_reserve, USER, REGISTRY, room_reserved, 1, "name a new room and get its id; `room_create` at the owner of its slot makes it") \
 	M(31, ROOM_RESERVED, room_reserved, REPLY, NONE, ok, 1, "the id; the same for the same user who asks again before it was made") \
@@ -292,28 +335,28 @@
 	M(33, ROOMS, rooms, REPLY, NONE, ok, 1, "rooms") \
 	M(34, ROOM_LOOKUP, room_lookup, USER, REGISTRY, room_found, 1, "a room by name or by id, and who serves it") \
 	M(35, ROOM_FOUND, room_found, REPLY, NONE, ok, 1, "a room and the owner of its slot") \
-	M(36, ROOM_CLAIM, room_claim, NODE, REGISTRY, room_claimed, 1, "what was reserved under this id? asked by the owner of its slot before it makes the room") \
+	M(36, ROOM_CLAIM, room_claim, ROOMD, REGISTRY, room_claimed, 1, "what was reserved under this id? asked by the owner of its slot before it makes the room") \
 	M(37, ROOM_CLAIMED, room_claimed, REPLY, NONE, ok, 1, "the reservation") \
-	M(38, ROOM_INDEX, room_index, NODE, REGISTRY, ok, 1, "the room exists, or has changed: bring the directory up to date") \
+	M(38, ROOM_INDEX, room_index, ROOMD, REGISTRY, ok, 1, "the room exists, or has changed: bring the directory up to date") \
 	/* nodes and slots */ \
 	M(40, NODE_HELLO, node_hello, NODE, REGISTRY, node_welcome, 1, "a node has started") \
 	M(41, NODE_WELCOME, node_welcome, REPLY, NONE, ok, 1, "what a node must know") \
 	M(42, NODE_BEAT, node_beat, NODE, REGISTRY, node_beaten, 1, "heartbeat") \
 	M(43, NODE_BEATEN, node_beaten, REPLY, NONE, ok, 1, "the versions of what the registry publishes; a node that has older ones asks again") \
-	M(44, NODES_LIST, nodes_list, USER, REGISTRY, nodes, 1, "all nodes; for administrators and nodes") \
+	M(44, NODES_LIST, nodes_list, USER, REGISTRY, nodes, 1, "all nodes; for administrators") \
 	M(45, NODES, nodes, REPLY, NONE, ok, 1, "nodes") \
 	M(46, NODE_CHANGED, node_changed, FEED, REGISTRY, ok, 1, "a node came, went, or changed its state") \
 	M(47, NODE_DRAIN, node_drain, USER, REGISTRY, ok, 1, "take a node out of service, or use it again; for administrators") \
 	M(48, REVOCATIONS_READ, revocations_read, NODE, REGISTRY, revocations, 1, "which sessions ended lately?") \
 	M(49, REVOCATIONS, revocations, REPLY, NONE, ok, 1, "sessions that ended, in the order of their end") \
-	M(50, SLOTS_GET, slots_get, USER, REGISTRY, slot_map, 1, "who serves which slot?") \
+	M(50, SLOTS_GET, slots_get, ALL, REGISTRY, slot_map, 1, "who serves which slot?") \
 	M(51, SLOT_MAP, slot_map, REPLY, NONE, ok, 1, "all slots, or those that changed") \
 	M(52, SLOTS_CHANGED, slots_changed, FEED, REGISTRY, ok, 1, "slots have a new owner, or none") \
-	M(53, SLOTS_READ, slots_read, NODE, REGISTRY, slot_records, 1, "records of some slots") \
+	M(53, SLOTS_READ, slots_read, ROOMD, REGISTRY, slot_records, 1, "records of some slots") \
 	M(54, SLOT_RECORDS, slot_records, REPLY, NONE, ok, 1, "records, in the order of the slots; ends early when they get large: ask again from the next slot") \
-	M(55, SLOT_SWAP, slot_swap, NODE, REGISTRY, slot_swapped, 1, "write a record if its version is still `version`") \
+	M(55, SLOT_SWAP, slot_swap, ROOMD, REGISTRY, slot_swapped, 1, "write a record if its version is still `version`") \
 	M(56, SLOT_SWAPPED, slot_swapped, REPLY, NONE, ok, 1, "written") \
-	M(57, SLOTS_ASSIGNED, slots_assigned, NODE, REGISTRY, slot_ranges, 1, "which slots should this node own?") \
+	M(57, SLOTS_ASSIGNED, slots_assigned, ROOMD, REGISTRY, slot_ranges, 1, "which slots should this node own?") \
 	M(58, SLOT_RANGES, slot_ranges, REPLY, NONE, ok, 1, "slots") \
 	M(59, ASSIGNMENT_CHANGED, assignment_changed, FEED, REGISTRY, ok, 1, "the registry has assigned slots anew: every roomd asks for its own") \
 	/* rooms */ \
@@ -342,7 +385,7 @@
 	M(82, ROOM_PRESENCE, room_presence, USER, ROOM, ok, 1, "the caller has the room open on this connection, or no longer; a gateway repeats it") \
 	M(83, ROOM_READ, room_read, USER, PERSONAL, ok, 1, "read up to here; other devices of the user learn it") \
 	M(84, ROOMS_MINE, rooms_mine, USER, PERSONAL, rooms, 1, "rooms that the caller has joined, with read marks") \
-	M(85, PERSONAL_NOTE, personal_note, NODE, ROOM, ok, 1, "a room tells a member's personal log what changed") \
+	M(85, PERSONAL_NOTE, personal_note, ROOMD, ROOM, ok, 1, "a room tells a member's personal log what changed") \
 	R(90, EVENT, event, FEED, ROOM, ok, 1, "published under the room's id once it is committed; to browsers also on catching up") \
 	M(91, BEACON, beacon, FEED, ROOM, ok, 1, "where active rooms stand; published about every second under the all-zero id") \
 	M(92, PRESENCE, presence, FEED, ROOM, ok, 1, "someone opened or closed the room; never stored") \
@@ -353,20 +396,33 @@
 	M(97, RESET, reset, FEED, NONE, ok, 1, "too much was missed: forget what is shown and ask for the latest page") \
 	M(98, GOODBYE, goodbye, FEED, NONE, ok, 1, "the gateway or the session ends: close, and connect again unless it is `final`") \
 	/* storage */ \
-	M(100, APPEND, append, NODE, STORE, appended, 1, "write entries to the open segment; answered once they are synced to disk") \
+	M(100, APPEND, append, ROOMD, STORE, appended, 1, "write entries to the open segment; answered once they are synced to disk") \
 	M(101, APPENDED, appended, REPLY, NONE, ok, 1, "on disk") \
-	M(102, SEAL, seal, NODE, STORE, sealed, 1, "accept nothing of epochs before `epoch` any more, and say where the segment ends") \
+	M(102, SEAL, seal, ROOMD, STORE, sealed, 1, "accept nothing of epochs before `epoch` any more, and say where the segment ends") \
 	M(103, SEALED, sealed, REPLY, NONE, ok, 1, "the fence is on disk") \
-	M(104, COPY, copy, NODE, STORE, appended, 1, "recovery: write entries that other members hold") \
-	M(105, ENTRIES_READ, entries_read, NODE, STORE, entries, 1, "entries of a segment") \
+	M(104, COPY, copy, ROOMD, STORE, appended, 1, "recovery: write entries that other members hold") \
+	M(105, ENTRIES_READ, entries_read, ROOMD, STORE, entries, 1, "entries of a segment") \
 	M(106, ENTRIES, entries, REPLY, NONE, ok, 1, "entries in the order of lsn") \
-	M(107, RELEASE, release, NODE, STORE, ok, 1, "the slot is committed up to here: views may show it") \
-	M(108, STATE_READ, state_read, NODE, STORE, state, 1, "what a roomd must know of a room to serve it: latest state events and client marks") \
+	M(107, RELEASE, release, ROOMD, STORE, ok, 1, "the slot is committed up to here: views may show it") \
+	M(108, STATE_READ, state_read, ROOMD, STORE, state, 1, "what a roomd must know of a room to serve it: latest state events and client marks") \
 	M(109, STATE, state, REPLY, NONE, ok, 1, "a part of the state; with `more`, ask again with `cursor`") \
-	M(110, TIMELINE_READ, timeline_read, NODE, STORE, room_page, 1, "a page of items") \
-	M(111, EVENTS_READ, events_read, NODE, STORE, room_range, 1, "events of a room; redacted text is left out") \
-	M(112, CMID_READ, cmid_read, NODE, STORE, cmid, 1, "which event had this client id and number?") \
-	M(113, CMID, cmid, REPLY, NONE, ok, 1, "the event, and the client's last number")
+	M(110, TIMELINE_READ, timeline_read, ROOMD, STORE, room_page, 1, "a page of items") \
+	M(111, EVENTS_READ, events_read, ROOMD, STORE, room_range, 1, "events of a room; redacted text is left out") \
+	M(112, CMID_READ, cmid_read, ROOMD, STORE, cmid, 1, "which event had this client id and number?") \
+	M(113, CMID, cmid, REPLY, NONE, ok, 1, "the event, and the client's last number") \
+	/* keys of nodes */ \
+	M(120, NODE_ENROL, node_enrol, STRANGER, REGISTRY, node_enrolled, 1, "a node asks for its key to be approved; it asks again until that is done") \
+	M(121, NODE_ENROLLED, node_enrolled, REPLY, NONE, ok, 1, "how the key stands") \
+	M(122, NODE_REKEY, node_rekey, NODE, REGISTRY, ok, 1, "a node has made a new key: both are good until some time after it has said hello with the new one") \
+	M(123, KEYS_GET, keys_get, NODE, REGISTRY, keys, 1, "which keys are approved?") \
+	M(124, KEYS, keys, REPLY, NONE, ok, 1, "all approved keys") \
+	M(125, KEYS_CHANGED, keys_changed, FEED, REGISTRY, ok, 1, "all approved keys, after a change: those that are missing are refused from now on") \
+	M(126, NODE_KEYS_LIST, node_keys_list, USER, REGISTRY, node_keys, 1, "all keys of nodes, pending and revoked ones too; for administrators") \
+	M(127, NODE_KEYS, node_keys, REPLY, NONE, ok, 1, "keys; pending ones first") \
+	M(128, NODE_APPROVE, node_approve, USER, REGISTRY, ok, 1, "approve a pending or revoked key; for administrators") \
+	M(129, NODE_REVOKE, node_revoke, USER, REGISTRY, ok, 1, "revoke an approved key, or reject a pending one; for administrators") \
+	M(130, JOIN_TOKEN_CREATE, join_token_create, USER, REGISTRY, join_token, 1, "a secret that approves one node without an administrator; for administrators") \
+	M(131, JOIN_TOKEN, join_token, REPLY, NONE, ok, 1, "the secret, which is told this once")
 
 #define PROTO_FIELDS_error(F) \
 	F(error, TEXT, code, MUST, none, PROTO_NAME_BYTES_MAX, 1, "one of the error codes below; stable") \
@@ -474,7 +530,8 @@
 	F(node_hello, ID, store, MAY, none, 0, 1, "storaged: id of its store") \
 	F(node_hello, TEXT, host, MAY, none, PROTO_NAME_BYTES_MAX, 1, "host name") \
 	F(node_hello, TEXT, zone, MAY, none, PROTO_NAME_BYTES_MAX, 1, "failure zone") \
-	F(node_hello, TEXT, version, MAY, none, PROTO_NAME_BYTES_MAX, 1, "version of the program")
+	F(node_hello, TEXT, version, MAY, none, PROTO_NAME_BYTES_MAX, 1, "version of the program") \
+	F(node_hello, TEXT, key, MAY, none, PROTO_KEY_TEXT_BYTES, 1, "its public key, if it has one; must be that of the connection, if that has one")
 #define PROTO_FIELDS_node_welcome(F) \
 	F(node_welcome, TEXT, token_key, MUST, none, PROTO_PEM_BYTES_MAX, 1, "public key of the tokens, PEM") \
 	F(node_welcome, TEXT, feed, MUST, none, PROTO_ADDRESS_BYTES_MAX, 1, "endpoint of what the registry publishes; subscribe to everything") \
@@ -494,9 +551,10 @@
 #define PROTO_FIELDS_node_beaten(F) \
 	F(node_beaten, U64, slots_version, MUST, none, PROTO_NUMBER_MAX, 1, "of the slot map") \
 	F(node_beaten, U64, assignment_version, MUST, none, PROTO_NUMBER_MAX, 1, "of the assignment of slots") \
-	F(node_beaten, U64, revocations_version, MAY, none, PROTO_NUMBER_MAX, 1, "of the last session that ended")
+	F(node_beaten, U64, revocations_version, MAY, none, PROTO_NUMBER_MAX, 1, "of the last session that ended") \
+	F(node_beaten, U64, keys_version, MAY, none, PROTO_NUMBER_MAX, 1, "of the approved keys")
 #define PROTO_FIELDS_nodes_list(F) \
-	F(nodes_list, ID, session, MAY, none, 0, 1, "session of an administrator; nodes need none")
+	F(nodes_list, ID, session, MAY, none, 0, 1, "session of an administrator; none is needed where there are no keys")
 #define PROTO_FIELDS_nodes(F) \
 	F(nodes, LIST, nodes, MUST, node_info, PROTO_NODES_MAX, 1, "by name")
 #define PROTO_FIELDS_node_changed(F) \
@@ -788,3 +846,45 @@
 #define PROTO_FIELDS_cmid(F) \
 	F(cmid, LIST, events, MUST, event, 1, 1, "the event; none if no such number was written") \
 	F(cmid, U64, last, MAY, none, PROTO_NUMBER_MAX, 1, "the client's last number in the room; 0: it never wrote there")
+
+#define PROTO_FIELDS_node_enrol(F) \
+	F(node_enrol, TEXT, node, MUST, none, PROTO_NAME_BYTES_MAX, 1, "name") \
+	F(node_enrol, ENUM, service, MUST, service, 0, 1, "service") \
+	F(node_enrol, TEXT, address, MAY, none, PROTO_ADDRESS_BYTES_MAX, 1, "endpoint for requests") \
+	F(node_enrol, TEXT, host, MAY, none, PROTO_NAME_BYTES_MAX, 1, "host name") \
+	F(node_enrol, TEXT, version, MAY, none, PROTO_NAME_BYTES_MAX, 1, "version of the program") \
+	F(node_enrol, BYTES, token, MAY, none, PROTO_SECRET_BYTES, 1, "join token: approved at once") \
+	F(node_enrol, TEXT, key, MAY, none, PROTO_KEY_TEXT_BYTES, 1, "public key; counts only on a connection without keys, and is approved at once there")
+#define PROTO_FIELDS_node_enrolled(F) \
+	F(node_enrolled, ENUM, state, MUST, key_state, 0, 1, "state") \
+	F(node_enrolled, U64, retry_ms, MAY, none, PROTO_NUMBER_MAX, 1, "pending: ask again after this time")
+#define PROTO_FIELDS_node_rekey(F) \
+	F(node_rekey, TEXT, node, MUST, none, PROTO_NAME_BYTES_MAX, 1, "name") \
+	F(node_rekey, TEXT, key, MUST, none, PROTO_KEY_TEXT_BYTES, 1, "the new public key")
+#define PROTO_FIELDS_keys_get(F)
+#define PROTO_FIELDS_keys(F) \
+	F(keys, U64, version, MUST, none, PROTO_NUMBER_MAX, 1, "grows at every change") \
+	F(keys, LIST, keys, MUST, key_ref, PROTO_KEYS_MAX, 1, "approved keys")
+#define PROTO_FIELDS_keys_changed(F) \
+	F(keys_changed, U64, version, MUST, none, PROTO_NUMBER_MAX, 1, "grows at every change") \
+	F(keys_changed, LIST, keys, MUST, key_ref, PROTO_KEYS_MAX, 1, "approved keys")
+#define PROTO_FIELDS_node_keys_list(F) \
+	F(node_keys_list, ID, session, MUST, none, 0, 1, "session of an administrator") \
+	F(node_keys_list, TEXT, after, MAY, none, PROTO_KEY_TEXT_BYTES, 1, "the last key of the page before") \
+	F(node_keys_list, U64, limit, MAY, none, PROTO_PAGE_MAX, 1, "at most so many; 0: 200")
+#define PROTO_FIELDS_node_keys(F) \
+	F(node_keys, LIST, keys, MUST, node_key, PROTO_PAGE_MAX, 1, "keys") \
+	F(node_keys, BOOL, more, MAY, none, 0, 1, "there are more")
+#define PROTO_FIELDS_node_approve(F) \
+	F(node_approve, ID, session, MUST, none, 0, 1, "session of an administrator") \
+	F(node_approve, TEXT, key, MUST, none, PROTO_KEY_TEXT_BYTES, 1, "public key")
+#define PROTO_FIELDS_node_revoke(F) \
+	F(node_revoke, ID, session, MUST, none, 0, 1, "session of an administrator") \
+	F(node_revoke, TEXT, key, MUST, none, PROTO_KEY_TEXT_BYTES, 1, "public key")
+#define PROTO_FIELDS_join_token_create(F) \
+	F(join_token_create, ID, session, MUST, none, 0, 1, "session of an administrator") \
+	F(join_token_create, ENUM, service, MAY, service, 0, 1, "service that it may be used for; absent: any") \
+	F(join_token_create, U64, life_ms, MAY, none, PROTO_JOIN_TOKEN_LIFE_MS_MAX, 1, "end of its life, from now; 0: one hour")
+#define PROTO_FIELDS_join_token(F) \
+	F(join_token, BYTES, token, MUST, none, PROTO_SECRET_BYTES, 1, "the secret; works once") \
+	F(join_token, U64, expires, MUST, none, PROTO_NUMBER_MAX, 1, "end of its life, ms since 1970")

@@ -166,11 +166,21 @@ struct proto_record {
 };
 
 enum proto_caller {
-	PROTO_CALLER_USER,
-	PROTO_CALLER_NODE,
-	PROTO_CALLER_FEED,
-	PROTO_CALLER_REPLY,
+#define PROTO_CALLER_VALUE_(NAME, name, gateway, roomd, storaged, stranger, text) \
+	PROTO_CALLER_##NAME,
+	PROTO_CALLERS(PROTO_CALLER_VALUE_)
+#undef PROTO_CALLER_VALUE_
 };
+
+struct proto_caller_info {
+	const char *name;
+	bool gateway;
+	bool roomd;
+	bool storaged;
+	bool stranger;
+	const char *text;
+};
+const struct proto_caller_info *proto_caller_info(enum proto_caller caller);
 
 enum proto_at {
 	PROTO_AT_NONE,
@@ -190,6 +200,11 @@ struct proto_type_info {
 	const char *text;
 	const struct proto_record *record; /* its name is the message's */
 };
+
+/*
+ * Whether a node of this service may send the request by its key; PROTO_service_absent: a stranger.
+ */
+bool proto_may_call(const struct proto_type_info *info, enum proto_service service);
 
 /* NULL for what the tables do not have. */
 const struct proto_type_info *proto_type_info(uint64_t type);

@@ -150,6 +150,43 @@ const struct proto_type_info *proto_type_info(uint64_t type)
 	}
 }
 
+/* --- callers --- */
+
+#define CALLER_INFO(NAME, name_, gateway_, roomd_, storaged_, stranger_, text_) \
+	[PROTO_CALLER_##NAME] = {                                               \
+		.name = #name_,                                                 \
+		.gateway = gateway_,                                            \
+		.roomd = roomd_,                                                \
+		.storaged = storaged_,                                          \
+		.stranger = stranger_,                                          \
+		.text = text_,                                                  \
+	},
+static const struct proto_caller_info callers[] = {PROTO_CALLERS(CALLER_INFO)};
+
+const struct proto_caller_info *proto_caller_info(enum proto_caller caller)
+{
+	return (size_t)caller < COUNT(callers) ? &callers[caller] : NULL;
+}
+
+bool proto_may_call(const struct proto_type_info *info, enum proto_service service)
+{
+	const struct proto_caller_info *caller = &callers[info->caller];
+
+	switch (service) {
+	case PROTO_SERVICE_GATEWAY:
+		return caller->gateway;
+	case PROTO_SERVICE_ROOMD:
+		return caller->roomd;
+	case PROTO_SERVICE_STORAGED:
+		return caller->storaged;
+	case PROTO_SERVICE_REGISTRY:
+		return false;
+	case PROTO_service_absent:
+		break;
+	}
+	return caller->stranger;
+}
+
 static bool name_is(struct proto_span name, const char *other, size_t other_size)
 {
 	return name.size == other_size && memcmp(name.data, other, other_size) == 0;

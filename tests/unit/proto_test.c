@@ -65,7 +65,7 @@ Test(table, answers_are_replies)
 	const struct proto_type_info *info;
 
 	for (size_t i = 0; (info = proto_type_at(i)) != NULL; i++) {
-		if (info->caller == PROTO_CALLER_USER || info->caller == PROTO_CALLER_NODE) {
+		if (info->caller != PROTO_CALLER_FEED && info->caller != PROTO_CALLER_REPLY) {
 			cr_assert_eq(proto_type_info(info->reply)->caller, PROTO_CALLER_REPLY, "%s",
 				     info->record->name);
 			cr_assert_neq(info->at, PROTO_AT_NONE, "%s", info->record->name);
