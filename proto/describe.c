@@ -301,9 +301,11 @@ static void print_messages(void)
 	const struct proto_caller_info *caller;
 	const struct proto_type_info *info;
 
-	printf("\n## Messages\n\nWho may ask for what, by the CURVE key of the connection. On ipc and "
+	printf("\n## Messages\n\n"
+	       "Who may ask for what, by the CURVE key of the connection. On ipc and "
 	       "loopback sockets without keys everybody\nmay ask for everything.\n\n"
-	       "| asked by | gateway | roomd | storaged | stranger | |\n|---|---|---|---|---|---|\n");
+	       "| asked by | gateway | roomd | storaged | stranger | |\n"
+	       "|---|---|---|---|---|---|\n");
 	for (int i = 0; (caller = proto_caller_info((enum proto_caller)i)) != NULL; i++) {
 		printf("| *%s* | %s | %s | %s | %s | %s |\n", caller->name, yes(caller->gateway),
 		       yes(caller->roomd), yes(caller->storaged), yes(caller->stranger),

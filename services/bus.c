@@ -168,6 +168,8 @@ void bus_unref(struct bus *bus)
 	if (--bus->refs == 0) {
 		deadlines_deinit(&bus->deadlines);
 		proto_buffer_deinit(&bus->scratch);
+		keyring_deinit(&bus->keyring);
+		key_pair_free(bus->pair);
 		free(bus);
 	}
 }
@@ -249,6 +251,43 @@ static void free_parts(struct bus *bus)
 	while (bus->publishers) {
 		bus_publisher_free(bus->publishers);
 	}
+	bus_zap_free(bus->zap);
+	bus->zap = NULL;
+}
+
+/* --- keys --- */
+
+int bus_secure(struct bus *bus, struct key_pair *pair)
+{
+	int r = bus_zap_new(bus, &bus->zap); /* before any socket that needs it */
+
+	if (r == 0) {
+		bus->pair = pair;
+	}
+	return r;
+}
+
+const struct key *bus_key(const struct bus *bus)
+{
+	return bus->pair ? key_pair_public(bus->pair) : NULL;
+}
+
+const struct keyring *bus_keyring(const struct bus *bus)
+{
+	return &bus->keyring;
+}
+
+int bus_approve(struct bus *bus, uint64_t version, const struct proto_list_key_ref *keys)
+{
+	int r = keyring_replace(&bus->keyring, version, keys);
+
+	if (r == 0) {
+		bus_servers_check(bus);
+		bus_publishers_check(bus);
+		bus_links_check(bus);
+		bus_feeds_check(bus);
+	}
+	return r;
 }
 
 void bus_free(struct bus *bus)

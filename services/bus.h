@@ -16,8 +16,7 @@
  *
  * Sockets get explicit limits before they bind or connect: high-water marks, frame size,
  * heartbeats, handshake time, reconnect back-off. Addresses must be ipc:// or loopback tcp:// as
- * long as no keys are set; anything else is refused with -EPERM (see security). inproc:// serves
- * tests.
+ * long as no keys are set; anything else is refused with -EPERM (see keys). inproc:// serves tests.
  *
  * Callbacks may free the server, link, publisher or feed that calls them, but not the bus.
  */
@@ -26,6 +25,7 @@
 #include <stdint.h>
 #include <uv.h>
 #include "proto/proto.h"
+#include "services/keyring.h"
 
 struct bus;
 struct bus_server;
@@ -55,6 +55,35 @@ void bus_close(struct bus *bus);
  */
 void bus_free(struct bus *bus);
 
+#define BUS_STRANGERS_MAX 64 /* connections with unapproved keys, to servers that admit such */
+
+/* --- keys --- */
+
+/*
+ * From now on TCP sockets take and show CURVE keys: servers and publishers let approved keys in
+ * alone, and their addresses end in `#` and our public key; links and feeds show ours to the server
+ * whose key their address ends in. Before any socket is opened. Takes the pair if it returns 0;
+ * else -errno.
+ */
+int bus_secure(struct bus *bus, struct key_pair *pair);
+/* Our public key; NULL: none. */
+const struct key *bus_key(const struct bus *bus);
+
+/*
+ * These keys are approved, and no others. Connections of keys that were and are not any more are
+ * closed, on either side; what such a key still sends is refused at once. Returns 0 or -ENOMEM:
+ * nothing has changed.
+ */
+int bus_approve(struct bus *bus, uint64_t version, const struct proto_list_key_ref *keys);
+const struct keyring *bus_keyring(const struct bus *bus);
+
+/* Who asks. */
+struct bus_caller {
+	struct key key;
+	enum proto_service service; /* absent: a stranger, whose key nobody approved */
+	char node[PROTO_NAME_BYTES_MAX + 1]; /* whose key it is; empty: a stranger's */
+};
+
 /* --- serving --- */
 
 /*
@@ -70,20 +99,39 @@ struct bus_route {
 };
 
 /*
- * Bind a ROUTER. Types without a route are answered with `not_here`; ping is answered here. Routes
- * are borrowed. Returns 0 or -errno (-EADDRINUSE, -ENAMETOOLONG for a long ipc path, -EPERM).
+ * Bind a ROUTER, to one address or several with commas between them. Types without a route are
+ * answered with `not_here`, and what the caller's key may not ask, by the protocol's table, with
+ * `forbidden`; ping is answered here. Routes are borrowed. Returns 0 or -errno (-EADDRINUSE,
+ * -ENAMETOOLONG for a long ipc path, -EPERM for an address that is not safe).
  */
 int bus_server_new(struct bus *bus, const char *address, const struct bus_route *routes,
 		   size_t route_count, void *context, struct bus_server **ret_server);
 /* Unbinds. Requests not answered yet stay valid; their answers are dropped. */
 void bus_server_free(struct bus_server *server);
-/* The address as bound, with the real port; for hello and logs. */
+/*
+ * The address that others are told, with the real port and our key; of several the last with keys,
+ * else the first.
+ */
 const char *bus_server_address(const struct bus_server *server);
 /*
  * Told, from the loop, when a connection that a request came on has ended: its process died, it
  * let go, or the network did. May be NULL.
  */
 void bus_server_on_gone(struct bus_server *server, void (*on_gone)(void *context, uint64_t peer));
+/* The first without keys, for the same machine, if the other one has keys; else NULL. */
+const char *bus_server_local_address(const struct bus_server *server);
+/*
+ * Let unapproved keys in too, for what the table leaves to strangers: BUS_STRANGERS_MAX within
+ * `life_ms`, after which their connections are closed, and those on which nothing ever came. Only
+ * the registry does it.
+ */
+void bus_server_admit_strangers(struct bus_server *server, uint64_t life_ms);
+
+/*
+ * Whose key the request came with. NULL: there are no keys on that connection (ipc, or loopback of
+ * a node without keys), and whoever can open it may ask everything. Valid as long as the request.
+ */
+const struct bus_caller *bus_request_caller(const struct bus_request *request);
 
 /* The connection that it came on: never reused within a process, not even after a reconnect. */
 uint64_t bus_request_peer(const struct bus_request *request);
@@ -120,7 +168,10 @@ struct bus_call_options {
 	const struct proto_id *trace; /* NULL: a new one */
 };
 
-/* Connects lazily and for ever, with back-off. Returns 0 or -errno. */
+/*
+ * Connects lazily and for ever, with back-off. The address of a server with a key ends in `#` and
+ * the key, or two with a comma between them while the server changes it. Returns 0 or -errno.
+ */
 int bus_link_new(struct bus *bus, const char *address, struct bus_link **ret_link);
 /* Calls still waiting end with PROTO_E_UNAVAILABLE, from the loop. */
 void bus_link_free(struct bus_link *link);
@@ -149,6 +200,7 @@ void bus_call_cancel(struct bus_call *call);
 int bus_publisher_new(struct bus *bus, const char *address, struct bus_publisher **ret_publisher);
 void bus_publisher_free(struct bus_publisher *publisher);
 const char *bus_publisher_address(const struct bus_publisher *publisher);
+const char *bus_publisher_local_address(const struct bus_publisher *publisher);
 /* `topic` is a room's id; NULL: the all-zero topic. */
 void bus_publish(struct bus_publisher *publisher, const struct proto_id *topic,
 		 enum proto_type type, const void *body);

@@ -32,6 +32,7 @@ struct bus_feed {
 	size_t all_count; /* subscriptions to everything */
 	struct bus_socket socket;
 	struct bus_socket monitor;
+	struct bus_dial dial;
 	unsigned int refs;
 	char *address;
 	bool is_inproc; /* no monitor events: counts as up */
@@ -58,6 +59,9 @@ static void feed_take(struct bus_feed *feed, zmq_msg_t *topic, zmq_msg_t *frame)
 	struct bus *bus = feed->bus;
 	struct proto_id id;
 
+	if (feed->dial.is_revoked) {
+		return; /* it was on its way */
+	}
 	if (zmq_msg_size(topic) != sizeof(id.bytes)) {
 		bus_numbers_drop(&bus->numbers, BUS_DROP_MALFORMED);
 		return;
@@ -128,6 +132,18 @@ static bool feed_turn(struct bus_socket *socket)
 	return true;
 }
 
+void bus_feeds_check(struct bus *bus)
+{
+	struct bus_feed *feed;
+
+	DL_FOREACH(bus->feeds, feed)
+	{
+		if (feed->dial.place.key_count > 0) {
+			(void)bus_dial_check(&feed->dial);
+		}
+	}
+}
+
 static bool monitor_turn(struct bus_socket *socket)
 {
 	struct bus_feed *feed = (struct bus_feed *)((char *)socket -
@@ -137,7 +153,10 @@ static bool monitor_turn(struct bus_socket *socket)
 
 	while (bus_monitor_read(&feed->monitor, &event, &value)) {
 		if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+			bus_dial_succeeded(&feed->dial);
 			feed_went_up(feed);
+		} else if ((event & BUS_EVENTS_HANDSHAKE_FAILED) != 0) {
+			bus_dial_failed(&feed->dial, event);
 		}
 	}
 	return false;
@@ -267,7 +286,9 @@ int bus_feed_new(struct bus *bus, const char *address, bus_feed_fn on_message, v
 	feed->socket.closed = on_socket_closed;
 	feed->monitor.turn = monitor_turn;
 	feed->monitor.closed = on_monitor_closed;
-	r = bus_socket_open(&feed->socket, &feed->monitor, bus, ZMQ_XSUB, address);
+	bus_dial_init(&feed->dial, &feed->socket);
+	r = bus_socket_open(&feed->socket, &feed->monitor, bus, ZMQ_XSUB, address,
+			    &feed->dial.place);
 	feed->refs = 1 + bus_socket_is_adopted(&feed->socket) +
 		     bus_socket_is_adopted(&feed->monitor);
 	if (r < 0) {
@@ -291,6 +312,7 @@ void bus_feed_free(struct bus_feed *feed)
 	{
 		topic_free(feed, topic);
 	}
+	bus_dial_deinit(&feed->dial);
 	DL_DELETE(feed->bus->feeds, feed);
 	bus_socket_close(&feed->socket, &feed->monitor);
 	feed_unref(feed);

@@ -60,6 +60,7 @@ struct bus_link {
 	struct bus *bus;
 	struct bus_socket socket;
 	struct bus_socket monitor;
+	struct bus_dial dial;
 	unsigned int refs;
 	char *address;
 	bool is_up;
@@ -218,6 +219,9 @@ static int call_send_frame(struct bus_call *call)
 	zmq_msg_t copy;
 	int r = 0;
 
+	if (call->link->dial.is_revoked) {
+		return -EAGAIN; /* libzmq takes a while to let go of it */
+	}
 	if (call->retry_ms == 0) {
 		return zmq_msg_send(&call->frame, zmq, ZMQ_DONTWAIT) < 0 ? -errno : 0;
 	}
@@ -483,6 +487,20 @@ static void link_went_down(struct bus_link *link)
 	}
 }
 
+/* Calls to a server whose key was revoked end; what they did there is not known. */
+void bus_links_check(struct bus *bus)
+{
+	struct bus_link *link;
+
+	DL_FOREACH(bus->links, link)
+	{
+		if (link->dial.place.key_count > 0 && !bus_dial_check(&link->dial)) {
+			link->is_up = false;
+			link_end_calls(link);
+		}
+	}
+}
+
 static bool monitor_turn(struct bus_socket *socket)
 {
 	struct bus_link *link = (struct bus_link *)((char *)socket -
@@ -492,7 +510,10 @@ static bool monitor_turn(struct bus_socket *socket)
 
 	while (bus_monitor_read(&link->monitor, &event, &value)) {
 		if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+			bus_dial_succeeded(&link->dial);
 			link_went_up(link);
+		} else if ((event & BUS_EVENTS_HANDSHAKE_FAILED) != 0) {
+			bus_dial_failed(&link->dial, event);
 		} else if (link->is_up) {
 			link_went_down(link);
 		}
@@ -555,7 +576,9 @@ int bus_link_new(struct bus *bus, const char *address, struct bus_link **ret_lin
 	link->socket.closed = on_socket_closed;
 	link->monitor.turn = monitor_turn;
 	link->monitor.closed = on_monitor_closed;
-	r = bus_socket_open(&link->socket, &link->monitor, bus, ZMQ_DEALER, address);
+	bus_dial_init(&link->dial, &link->socket);
+	r = bus_socket_open(&link->socket, &link->monitor, bus, ZMQ_DEALER, address,
+			    &link->dial.place);
 	link->refs = 1 + bus_socket_is_adopted(&link->socket) +
 		     bus_socket_is_adopted(&link->monitor);
 	if (r < 0) {
@@ -573,6 +596,7 @@ void bus_link_free(struct bus_link *link)
 		return;
 	}
 	link_end_calls(link);
+	bus_dial_deinit(&link->dial);
 	DL_DELETE(link->bus->links, link);
 	bus_socket_close(&link->socket, &link->monitor);
 	link_unref(link);

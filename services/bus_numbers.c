@@ -44,6 +44,11 @@ static int init_counters(struct bus_numbers *numbers)
 				    "Messages received from feeds.", NULL, &numbers->received);
 	}
 	if (r == 0) {
+		r = metrics_counter(metrics, "districhat_bus_handshakes_refused_total",
+				    "Connections refused for their key.", NULL,
+				    &numbers->handshakes_refused);
+	}
+	if (r == 0) {
 		r = metrics_counter(metrics, "districhat_bus_retries_total", "Requests sent again.",
 				    NULL, &numbers->retries);
 	}

@@ -2,9 +2,11 @@
 
 /*
  * Publishers: an XPUB. What subscribers send is their subscriptions, which libzmq keeps in its
- * tree; they are taken off the socket and counted, because XPUB keeps them for us without a limit
- * otherwise. A subscriber that does not keep up loses messages, silently: readers find gaps by
- * their numbers.
+ * tree; they are taken off the socket, because XPUB keeps them for us without a limit otherwise. A
+ * subscriber that does not keep up loses messages, silently: readers find gaps by their numbers.
+ *
+ * Keys. ZAP lets approved keys in. A subscription carries the key of its connection, and every one
+ * is told to us (ZMQ_XPUB_VERBOSE): so we know which connections to close when a key is revoked.
  */
 
 #include "services/bus_internal.h"
@@ -14,26 +16,120 @@
 #include <stdlib.h>
 #include "services/log.h"
 
+/* A connection with a key that has subscribed. */
+struct subscriber {
+	int fd;
+	struct key key;
+	UT_hash_handle hh;
+};
+
 struct bus_publisher {
 	struct bus *bus;
 	struct bus_socket socket;
+	struct bus_socket monitor;
+	struct bus_place place;
+	struct subscriber *subscribers; /* by descriptor */
 	unsigned int refs;
-	char address[BUS_ENDPOINT_BYTES];
 	struct bus_publisher *prev;
 	struct bus_publisher *next;
 };
 
+static struct subscriber *subscriber_get(struct bus_publisher *publisher, int fd)
+{
+	struct subscriber *subscriber;
+
+	HASH_FIND_INT(publisher->subscribers, &fd, subscriber);
+	if (subscriber) {
+		return subscriber;
+	}
+	subscriber = calloc(1, sizeof(*subscriber));
+	if (!subscriber) {
+		return NULL;
+	}
+	subscriber->fd = fd;
+	HASH_ADD_INT(publisher->subscribers, fd, subscriber);
+	if (!subscriber->hh.tbl) {
+		free(subscriber);
+		return NULL;
+	}
+	return subscriber;
+}
+
+static void subscriber_forget(struct bus_publisher *publisher, struct subscriber *subscriber)
+{
+	HASH_DEL(publisher->subscribers, subscriber);
+	free(subscriber);
+}
+
+/* A key may have been revoked between its handshake and its subscription. */
+static void take_subscription(struct bus_publisher *publisher, zmq_msg_t *frame)
+{
+	const char *user = zmq_msg_gets(frame, BUS_USER_PROPERTY);
+	int fd = zmq_msg_get(frame, ZMQ_SRCFD);
+	struct subscriber *subscriber;
+	struct key key;
+
+	if (!user && bus_connection_is_unix(fd)) {
+		return;
+	}
+	subscriber = user && fd >= 0 ? subscriber_get(publisher, fd) : NULL;
+	if (!subscriber || !key_parse(proto_span(user), &key) ||
+	    !keyring_find(&publisher->bus->keyring, &key)) {
+		bus_connection_cut(fd);
+		return;
+	}
+	subscriber->key = key;
+}
+
 static bool publisher_turn(struct bus_socket *socket)
 {
+	struct bus_publisher *publisher =
+		(struct bus_publisher *)((char *)socket - offsetof(struct bus_publisher, socket));
 	zmq_msg_t frame;
 
 	for (size_t i = 0; i < BUS_BATCH_MAX; i++) {
 		if (bus_frame_receive(socket, &frame) < 0) {
 			return false;
 		}
+		if (socket->zap_number > 0) {
+			take_subscription(publisher, &frame);
+		}
 		(void)zmq_msg_close(&frame);
 	}
 	return true;
+}
+
+static bool monitor_turn(struct bus_socket *socket)
+{
+	struct bus_publisher *publisher =
+		(struct bus_publisher *)((char *)socket - offsetof(struct bus_publisher, monitor));
+	struct subscriber *subscriber;
+	unsigned int event;
+	int fd;
+
+	while (bus_monitor_read(&publisher->monitor, &event, &fd)) {
+		HASH_FIND_INT(publisher->subscribers, &fd, subscriber);
+		if (event == ZMQ_EVENT_DISCONNECTED && subscriber) {
+			subscriber_forget(publisher, subscriber);
+		}
+	}
+	return false;
+}
+
+void bus_publishers_check(struct bus *bus)
+{
+	struct bus_publisher *publisher;
+	struct subscriber *subscriber;
+
+	DL_FOREACH(bus->publishers, publisher)
+	{
+		for (subscriber = publisher->subscribers; subscriber;
+		     subscriber = subscriber->hh.next) {
+			if (!keyring_find(&bus->keyring, &subscriber->key)) {
+				bus_connection_cut(subscriber->fd);
+			}
+		}
+	}
 }
 
 void bus_publish(struct bus_publisher *publisher, const struct proto_id *topic,
@@ -69,10 +165,16 @@ static void publisher_unref(struct bus_publisher *publisher)
 	}
 }
 
-static void on_closed(struct bus_socket *socket)
+static void on_socket_closed(struct bus_socket *socket)
 {
 	publisher_unref(
 		(struct bus_publisher *)((char *)socket - offsetof(struct bus_publisher, socket)));
+}
+
+static void on_monitor_closed(struct bus_socket *socket)
+{
+	publisher_unref(
+		(struct bus_publisher *)((char *)socket - offsetof(struct bus_publisher, monitor)));
 }
 
 int bus_publisher_new(struct bus *bus, const char *address, struct bus_publisher **ret_publisher)
@@ -85,14 +187,14 @@ int bus_publisher_new(struct bus *bus, const char *address, struct bus_publisher
 	}
 	publisher->bus = bus;
 	publisher->socket.turn = publisher_turn;
-	publisher->socket.closed = on_closed;
-	r = bus_socket_open(&publisher->socket, NULL, bus, ZMQ_XPUB, address);
-	publisher->refs = 1 + bus_socket_is_adopted(&publisher->socket);
-	if (r == 0) {
-		r = bus_socket_address(&publisher->socket, publisher->address);
-	}
+	publisher->socket.closed = on_socket_closed;
+	publisher->monitor.turn = monitor_turn;
+	publisher->monitor.closed = on_monitor_closed;
+	r = bus_socket_open(&publisher->socket, &publisher->monitor, bus, ZMQ_XPUB, address,
+			    &publisher->place);
+	publisher->refs = 1 + bus_socket_is_adopted(&publisher->socket) +
+			  bus_socket_is_adopted(&publisher->monitor);
 	if (r < 0) {
-		bus_socket_close(&publisher->socket, NULL);
 		publisher_unref(publisher);
 		return r;
 	}
@@ -103,15 +205,27 @@ int bus_publisher_new(struct bus *bus, const char *address, struct bus_publisher
 
 void bus_publisher_free(struct bus_publisher *publisher)
 {
+	struct subscriber *subscriber;
+	struct subscriber *next;
+
 	if (!publisher) {
 		return;
 	}
+	HASH_ITER(hh, publisher->subscribers, subscriber, next)
+	{
+		subscriber_forget(publisher, subscriber);
+	}
 	DL_DELETE(publisher->bus->publishers, publisher);
-	bus_socket_close(&publisher->socket, NULL);
+	bus_socket_close(&publisher->socket, &publisher->monitor);
 	publisher_unref(publisher);
 }
 
 const char *bus_publisher_address(const struct bus_publisher *publisher)
 {
-	return publisher->address;
+	return publisher->place.shared;
+}
+
+const char *bus_publisher_local_address(const struct bus_publisher *publisher)
+{
+	return bus_place_local(&publisher->place);
 }

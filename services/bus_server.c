@@ -3,6 +3,17 @@
 /*
  * Servers: a ROUTER, the connections that it has heard of, and the requests being answered.
  *
+ * Who asks. On a TCP socket of a bus with keys every message carries the key that ZAP let in. It is
+ * read on each one, and looked up anew whenever the approved keys have changed: so a revoked key is
+ * refused with the very next message, though libzmq would let its connection live. (On a body
+ * frame: libzmq 4.3.4 forgets the property on the first frame after a poll.) What a key may ask is
+ * in the protocol's table. A connection without a key is believed to be a local one only if its
+ * descriptor is a Unix socket, or if the server has no socket with keys at all.
+ *
+ * Strangers. A server may admit keys that nobody has approved, for the messages that the table
+ * leaves to them. ZAP counts them; here their connections, and TCP connections that never said
+ * anything, are closed after a time.
+ *
  * Connections. ROUTER names a connection by a routing id; we give each its own number, for handlers
  * to tie sessions to. libzmq counts routing ids up and so does not reuse them, but a peer may
  * choose its own, and come back with it: so a connection is forgotten when the socket monitor says
@@ -25,6 +36,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include "services/clock.h"
 #include "services/log.h"
 
@@ -34,6 +46,7 @@
 #define BUSY_RETRY_MS 200 /* told to those that are refused as busy */
 #define ROUTING_BYTES_MAX 255
 #define NO_DESCRIPTOR (-1)
+#define SWEEPS_PER_LIFE 8
 
 struct held {
 	zmq_msg_t frame;
@@ -41,10 +54,21 @@ struct held {
 	struct held *prev;
 };
 
+enum peer_kind {
+	PEER_LOCAL, /* no keys here: may ask everything */
+	PEER_KEYED,
+	PEER_ODD, /* no key where there must be one: may ask nothing */
+};
+
 struct bus_peer {
 	struct bus_server *server;
 	unsigned int refs; /* the server's, and one a request */
 	bool is_gone;
+	enum peer_kind kind;
+	char user[KEY_TEXT_BYTES]; /* KEYED: the key as text */
+	struct bus_caller caller; /* KEYED: as of `changes` */
+	uint64_t changes; /* of the keyring */
+	uint64_t since_ms;
 	uint64_t number;
 	int fd;
 	struct held *held;
@@ -57,13 +81,23 @@ struct bus_peer {
 	uint8_t routing[];
 };
 
+/* A TCP connection that has not said anything yet. */
+struct silent {
+	int fd;
+	uint64_t since_ms;
+	UT_hash_handle hh;
+};
+
 struct bus_server {
 	struct bus *bus;
 	struct bus_socket socket;
 	struct bus_socket monitor;
+	struct bus_place place;
 	unsigned int refs; /* its owner, its sockets, its peers */
 	bool is_closed;
-	char address[BUS_ENDPOINT_BYTES];
+	uint64_t stranger_life_ms; /* 0: admits none */
+	struct silent *silent; /* by descriptor; of a server that admits strangers */
+	struct deadline sweep;
 	bus_handler_fn handlers[BUS_TYPES];
 	void *context;
 	struct bus_peer *peers; /* by routing id */
@@ -158,7 +192,57 @@ static void peers_tell_gone(struct bus_server *server)
 	}
 }
 
-static struct bus_peer *peer_new(struct bus_server *server, zmq_msg_t *routing, zmq_msg_t *frame)
+bool bus_connection_is_unix(int fd)
+{
+	int domain = 0;
+	socklen_t size = sizeof(domain);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
+}
+
+static void peer_look_up(struct bus_peer *peer)
+{
+	const struct keyring *keyring = &peer->server->bus->keyring;
+	const struct keyring_entry *entry = keyring_find(keyring, &peer->caller.key);
+
+	peer->changes = keyring->changes;
+	peer->caller.service = entry ? entry->service : PROTO_service_absent;
+	peer->caller.node[0] = '\0';
+	if (entry) {
+		strcpy(peer->caller.node, entry->node);
+	}
+}
+
+static void peer_name(struct bus_peer *peer, const char *user)
+{
+	peer->kind = PEER_LOCAL;
+	if (user) {
+		bool good = strlen(user) < sizeof(peer->user) &&
+			    key_parse(proto_span(user), &peer->caller.key);
+
+		peer->kind = good ? PEER_KEYED : PEER_ODD;
+		(void)snprintf(peer->user, sizeof(peer->user), "%s", user);
+	} else if (peer->server->socket.zap_number > 0 && !bus_connection_is_unix(peer->fd)) {
+		peer->kind = PEER_ODD;
+	}
+	if (peer->kind == PEER_KEYED) {
+		peer_look_up(peer);
+	}
+}
+
+static void silent_forget(struct bus_server *server, int fd)
+{
+	struct silent *silent;
+
+	HASH_FIND_INT(server->silent, &fd, silent);
+	if (silent) {
+		HASH_DEL(server->silent, silent);
+		free(silent);
+	}
+}
+
+static struct bus_peer *peer_new(struct bus_server *server, zmq_msg_t *routing, zmq_msg_t *frame,
+				 const char *user)
 {
 	size_t size = zmq_msg_size(routing);
 	struct bus_peer *peer = calloc(1, sizeof(*peer) + size);
@@ -170,6 +254,7 @@ static struct bus_peer *peer_new(struct bus_server *server, zmq_msg_t *routing, 
 	peer->refs = 1;
 	peer->number = ++server->bus->last_peer;
 	peer->fd = zmq_msg_get(frame, ZMQ_SRCFD);
+	peer->since_ms = clock_monotonic_ms();
 	peer->routing_size = size;
 	memcpy(peer->routing, zmq_msg_data(routing), size);
 	HASH_ADD_KEYPTR(hh, server->peers, peer->routing, peer->routing_size, peer);
@@ -177,17 +262,148 @@ static struct bus_peer *peer_new(struct bus_server *server, zmq_msg_t *routing, 
 		free(peer);
 		return NULL;
 	}
+	peer_name(peer, user);
+	silent_forget(server, peer->fd);
 	server->refs++;
 	bus_numbers_move(server->bus->numbers.peers, &server->bus->numbers.peers_count, 1);
 	return peer;
 }
 
+/* A routing id that comes with another key is another connection. */
 static struct bus_peer *peer_find(struct bus_server *server, zmq_msg_t *routing, zmq_msg_t *frame)
 {
+	const char *user = server->socket.zap_number > 0 ? zmq_msg_gets(frame, BUS_USER_PROPERTY)
+							 : NULL;
 	struct bus_peer *peer;
 
 	HASH_FIND(hh, server->peers, zmq_msg_data(routing), zmq_msg_size(routing), peer);
-	return peer ? peer : peer_new(server, routing, frame);
+	if (peer && strcmp(peer->user, user ? user : "") != 0) {
+		peer_forget(peer);
+		peer = NULL;
+	}
+	return peer ? peer : peer_new(server, routing, frame, user);
+}
+
+/* Whether its key may ask for this, by the protocol's table. */
+static bool peer_may(struct bus_peer *peer, const struct proto_type_info *info)
+{
+	if (peer->kind != PEER_KEYED) {
+		return peer->kind == PEER_LOCAL;
+	}
+	if (peer->changes != peer->server->bus->keyring.changes) {
+		peer_look_up(peer);
+	}
+	if (peer->caller.service == PROTO_service_absent && peer->server->stranger_life_ms == 0) {
+		return false;
+	}
+	return proto_may_call(info, peer->caller.service);
+}
+
+/* --- strangers --- */
+
+uint64_t bus_stranger_life_ms(const struct bus *bus, uint64_t zap_number)
+{
+	const struct bus_server *server;
+
+	DL_FOREACH(bus->servers, server)
+	{
+		if (zap_number > 0 && server->socket.zap_number == zap_number) {
+			return server->stranger_life_ms;
+		}
+	}
+	return 0;
+}
+
+static void sweep_again(struct bus_server *server)
+{
+	uint64_t after_ms = server->stranger_life_ms / SWEEPS_PER_LIFE + 1;
+
+	bus_set_deadline(server->bus, &server->sweep, clock_monotonic_ms() + after_ms);
+}
+
+void bus_server_admit_strangers(struct bus_server *server, uint64_t life_ms)
+{
+	if (server->socket.zap_number > 0) {
+		server->stranger_life_ms = life_ms;
+		sweep_again(server);
+	}
+}
+
+/* Without memory for it, it is not watched: one of the few that may stay. */
+static void silent_add(struct bus_server *server, int fd)
+{
+	struct silent *silent = calloc(1, sizeof(*silent));
+
+	silent_forget(server, fd);
+	if (!silent || bus_connection_is_unix(fd)) {
+		free(silent);
+		return;
+	}
+	silent->fd = fd;
+	silent->since_ms = clock_monotonic_ms();
+	HASH_ADD_INT(server->silent, fd, silent);
+	if (!silent->hh.tbl) {
+		free(silent);
+	}
+}
+
+static void on_sweep(struct deadline *deadline)
+{
+	struct bus_server *server = (struct bus_server *)((char *)deadline -
+							  offsetof(struct bus_server, sweep));
+	uint64_t now_ms = clock_monotonic_ms();
+	struct silent *silent;
+	struct bus_peer *peer;
+
+	for (silent = server->silent; silent; silent = silent->hh.next) {
+		if (now_ms - silent->since_ms > server->stranger_life_ms) {
+			bus_connection_cut(silent->fd);
+		}
+	}
+	for (peer = server->peers; peer; peer = peer->hh.next) {
+		if (peer->kind == PEER_KEYED && peer->caller.service == PROTO_service_absent &&
+		    now_ms - peer->since_ms > server->stranger_life_ms) {
+			bus_connection_cut(peer->fd);
+		}
+	}
+	sweep_again(server);
+}
+
+/* --- keys --- */
+
+/*
+ * libzmq has no call that closes one connection of a socket. Its descriptor is not ours to close,
+ * but shutting it down is harmless: its owner reads an end of file, and closes it. (Should the
+ * connection have ended, and its number have gone to another, in this very moment, that one has to
+ * connect again.)
+ */
+void bus_connection_cut(int fd)
+{
+	if (fd >= 0) {
+		(void)shutdown(fd, SHUT_RDWR);
+	}
+}
+
+void bus_servers_check(struct bus *bus)
+{
+	struct bus_server *server;
+	struct bus_peer *peer;
+
+	DL_FOREACH(bus->servers, server)
+	{
+		for (peer = server->peers; peer; peer = peer->hh.next) {
+			bool was_approved = peer->caller.service != PROTO_service_absent;
+
+			if (peer->kind != PEER_KEYED || peer->changes == bus->keyring.changes) {
+				continue;
+			}
+			peer_look_up(peer);
+			if (was_approved && peer->caller.service == PROTO_service_absent) {
+				log_info("bus.peer_cut", LOG_TEXT("key", peer->user));
+				bus_connection_cut(peer->fd);
+			}
+		}
+	}
 }
 
 /* --- answers --- */
@@ -397,6 +613,11 @@ void bus_relay(struct bus_request *request, int result, const struct proto_messa
 	}
 }
 
+const struct bus_caller *bus_request_caller(const struct bus_request *request)
+{
+	return request->peer->kind == PEER_KEYED ? &request->peer->caller : NULL;
+}
+
 uint64_t bus_request_peer(const struct bus_request *request)
 {
 	return request->peer->number;
@@ -471,10 +692,12 @@ static void request_dispatch(struct bus_server *server, struct bus_request *requ
 	request_log(request, "bus.request", "-");
 	if (bus_request_time_left_ms(request) == 0) {
 		bus_refuse(request, PROTO_E_EXPIRED, NULL);
+	} else if (type != PROTO_PING && !handle) {
+		bus_refuse(request, PROTO_E_NOT_HERE, NULL);
+	} else if (!peer_may(request->peer, request->message.info)) {
+		bus_refuse(request, PROTO_E_FORBIDDEN, "the key of this connection may not ask it");
 	} else if (type == PROTO_PING) {
 		bus_ok(request);
-	} else if (!handle) {
-		bus_refuse(request, PROTO_E_NOT_HERE, NULL);
 	} else if (server->open > BUS_REQUESTS_MAX) {
 		bus_refuse_with(request, PROTO_E_BUSY,
 				&(struct proto_error){.retry_ms = BUSY_RETRY_MS});
@@ -593,7 +816,10 @@ static bool monitor_turn(struct bus_socket *socket)
 	int fd;
 
 	while (bus_monitor_read(&server->monitor, &event, &fd)) {
-		if (event == ZMQ_EVENT_DISCONNECTED && fd != NO_DESCRIPTOR) {
+		if (event == ZMQ_EVENT_ACCEPTED && server->stranger_life_ms > 0) {
+			silent_add(server, fd);
+		} else if (event == ZMQ_EVENT_DISCONNECTED && fd != NO_DESCRIPTOR) {
+			silent_forget(server, fd);
 			forget_descriptor(server, fd);
 		}
 	}
@@ -627,6 +853,7 @@ int bus_server_new(struct bus *bus, const char *address, const struct bus_route 
 	server->bus = bus;
 	server->context = context;
 	server->retry.expire = on_retry;
+	server->sweep.expire = on_sweep;
 	for (size_t i = 0; i < route_count; i++) {
 		server->handlers[routes[i].type] = routes[i].handle;
 	}
@@ -634,14 +861,11 @@ int bus_server_new(struct bus *bus, const char *address, const struct bus_route 
 	server->socket.closed = on_socket_closed;
 	server->monitor.turn = monitor_turn;
 	server->monitor.closed = on_monitor_closed;
-	r = bus_socket_open(&server->socket, &server->monitor, bus, ZMQ_ROUTER, address);
+	r = bus_socket_open(&server->socket, &server->monitor, bus, ZMQ_ROUTER, address,
+			    &server->place);
 	server->refs = 1 + bus_socket_is_adopted(&server->socket) +
 		       bus_socket_is_adopted(&server->monitor);
-	if (r == 0) {
-		r = bus_socket_address(&server->socket, server->address);
-	}
 	if (r < 0) {
-		bus_socket_close(&server->socket, &server->monitor);
 		server_unref(server);
 		return r;
 	}
@@ -652,6 +876,8 @@ int bus_server_new(struct bus *bus, const char *address, const struct bus_route 
 
 void bus_server_free(struct bus_server *server)
 {
+	struct silent *silent;
+	struct silent *next_silent;
 	struct bus_peer *peer;
 	struct bus_peer *next;
 
@@ -665,7 +891,13 @@ void bus_server_free(struct bus_server *server)
 	{
 		peer_forget(peer);
 	}
+	HASH_ITER(hh, server->silent, silent, next_silent)
+	{
+		HASH_DEL(server->silent, silent);
+		free(silent);
+	}
 	bus_remove_deadline(server->bus, &server->retry);
+	bus_remove_deadline(server->bus, &server->sweep);
 	DL_DELETE(server->bus->servers, server);
 	bus_socket_close(&server->socket, &server->monitor);
 	server_unref(server);
@@ -673,7 +905,12 @@ void bus_server_free(struct bus_server *server)
 
 const char *bus_server_address(const struct bus_server *server)
 {
-	return server->address;
+	return server->place.shared;
+}
+
+const char *bus_server_local_address(const struct bus_server *server)
+{
+	return bus_place_local(&server->place);
 }
 
 void bus_server_on_gone(struct bus_server *server, void (*on_gone)(void *context, uint64_t peer))

@@ -3,6 +3,10 @@
 /*
  * ZeroMQ sockets: where they may be, their options, and frames.
  *
+ * Keys. A bus that has a key pair serves TCP by CURVE alone; the addresses that it tells others end
+ * in its public key, and where it connects it knows the server by that. ipc and loopback sockets
+ * without keys are for whoever the machine lets open them.
+ *
  * Every limit is set before bind or connect, because libzmq applies options to connections made
  * later.
  * An ipc socket is made with mode 0600: who may open the file may do everything on the bus. libzmq
@@ -33,50 +37,156 @@ static bool starts_with(const char *text, const char *start)
 	return strncmp(text, start, strlen(start)) == 0;
 }
 
-/* 127.0.0.0/8 or [::1] as literals: a name could be resolved to anything. */
-static bool is_loopback(const char *host_port)
+static bool is_tcp(const char *endpoint)
 {
-	const char *colon = strrchr(host_port, ':');
-	size_t size = colon ? (size_t)(colon - host_port) : 0;
-	char host[INET_ADDRSTRLEN];
+	return starts_with(endpoint, TCP_SCHEME);
+}
+
+/* "127.0.0.1" of "tcp://127.0.0.1:7000"; empty if there is none, or it is too long. */
+static void read_host(const char *endpoint, char ret_host[static INET6_ADDRSTRLEN])
+{
+	const char *host = endpoint + strlen(TCP_SCHEME);
+	const char *colon = strrchr(host, ':');
+	size_t size = colon ? (size_t)(colon - host) : 0;
+
+	ret_host[0] = '\0';
+	if (size > 0 && size < INET6_ADDRSTRLEN) {
+		memcpy(ret_host, host, size);
+		ret_host[size] = '\0';
+	}
+}
+
+/* 127.0.0.0/8 or [::1] as literals: a name could be resolved to anything. */
+static bool is_loopback(const char *endpoint)
+{
+	char host[INET6_ADDRSTRLEN];
 	struct in_addr ip;
 
-	if (size == strlen("[::1]") && starts_with(host_port, "[::1]")) {
-		return true;
-	}
-	if (size == 0 || size >= sizeof(host)) {
-		return false;
-	}
-	memcpy(host, host_port, size);
-	host[size] = '\0';
-	return inet_pton(AF_INET, host, &ip) == 1 && (ntohl(ip.s_addr) >> 24) == 127;
+	read_host(endpoint, host);
+	return strcmp(host, "[::1]") == 0 ||
+	       (inet_pton(AF_INET, host, &ip) == 1 && (ntohl(ip.s_addr) >> 24) == 127);
 }
 
-static bool is_allowed(const char *address)
+/* All addresses of the machine: nothing that others can be told to connect to. */
+static bool is_wildcard(const char *endpoint)
 {
-	if (starts_with(address, TCP_SCHEME)) {
-		return is_loopback(address + strlen(TCP_SCHEME));
-	}
-	if (starts_with(address, IPC_SCHEME)) {
-		return address[strlen(IPC_SCHEME)] != '@'; /* abstract names have no permissions */
-	}
-	return starts_with(address, INPROC_SCHEME); /* never leaves the process */
+	char host[INET6_ADDRSTRLEN];
+
+	read_host(endpoint, host);
+	return strcmp(host, "*") == 0 || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "[::]") == 0;
 }
 
-static bool names_file(const char *address)
+static bool names_file(const char *endpoint)
 {
-	return starts_with(address, IPC_SCHEME) && strcmp(address, IPC_SCHEME "*") != 0;
+	return starts_with(endpoint, IPC_SCHEME) && strcmp(endpoint, IPC_SCHEME "*") != 0;
 }
 
-static int check_address(const char *address)
+static int read_endpoint(struct proto_span text, char ret_endpoint[static BUS_ENDPOINT_BYTES])
 {
-	if (is_allowed(address)) {
-		return 0;
+	if (text.size == 0 || text.size >= BUS_ENDPOINT_BYTES) {
+		return text.size == 0 ? -EINVAL : -ENAMETOOLONG;
 	}
-	log_error(
-		"bus.address_refused", LOG_TEXT("address", address),
-		LOG_TEXT("why", "without keys only ipc:// and loopback tcp:// addresses are safe"));
-	return -EPERM;
+	memcpy(ret_endpoint, text.data, text.size);
+	ret_endpoint[text.size] = '\0';
+	return 0;
+}
+
+/* The part before `by`; `rest` is what follows it, or NULL. */
+static struct proto_span cut(const char *text, char by, const char **ret_rest)
+{
+	const char *end = strchr(text, by);
+
+	*ret_rest = end ? end + 1 : NULL;
+	return (struct proto_span){text, end ? (size_t)(end - text) : strlen(text)};
+}
+
+static int parse_binds(const char *address, struct bus_place *place)
+{
+	const char *rest = address;
+	int r = 0;
+
+	while (rest && r == 0) {
+		struct proto_span part = cut(rest, ',', &rest);
+
+		if (place->count == BUS_BINDS_MAX || memchr(part.data, '#', part.size)) {
+			return -EINVAL;
+		}
+		r = read_endpoint(part, place->endpoints[place->count++]);
+	}
+	return r;
+}
+
+static int parse_target(const char *address, struct bus_place *place)
+{
+	const char *rest;
+	int r = read_endpoint(cut(address, '#', &rest), place->endpoints[0]);
+
+	place->count = 1;
+	while (rest && r == 0) {
+		struct proto_span part = cut(rest, ',', &rest);
+
+		if (place->key_count == BUS_SERVER_KEYS_MAX ||
+		    !key_parse(part, &place->keys[place->key_count++])) {
+			return -EINVAL;
+		}
+	}
+	return r;
+}
+
+/* Why an endpoint is refused, or NULL. */
+static const char *find_fault(const struct bus *bus, const struct bus_place *place, bool binds,
+			      const char *endpoint)
+{
+	bool has_key = place->key_count > 0;
+
+	if (!is_tcp(endpoint)) {
+		if (has_key) {
+			return "keys belong to tcp:// addresses";
+		}
+		if (starts_with(endpoint, IPC_SCHEME) && endpoint[strlen(IPC_SCHEME)] == '@') {
+			return "abstract ipc:// names have no permissions";
+		}
+		return starts_with(endpoint, IPC_SCHEME) || starts_with(endpoint, INPROC_SCHEME)
+			       ? NULL
+			       : "only ipc:// and tcp:// addresses are served";
+	}
+	if (binds) {
+		if (is_wildcard(endpoint)) {
+			return "others are told this address: bind one that they can connect to";
+		}
+		return bus->pair || is_loopback(endpoint)
+			       ? NULL
+			       : "without keys only ipc:// and loopback tcp:// addresses are safe; "
+				 "set key-file";
+	}
+	if (has_key) {
+		return bus->pair ? NULL : "this node has no key to show there; set key-file";
+	}
+	return is_loopback(endpoint)
+		       ? NULL
+		       : "without the server's key only ipc:// and loopback tcp:// addresses are "
+			 "safe";
+}
+
+int bus_place_parse(const struct bus *bus, const char *address, bool binds,
+		    struct bus_place *ret_place)
+{
+	struct bus_place place = {0};
+	int r = binds ? parse_binds(address, &place) : parse_target(address, &place);
+	const char *fault = r == -EINVAL ? "this is no address" : NULL;
+
+	for (size_t i = 0; i < place.count && r == 0; i++) {
+		fault = find_fault(bus, &place, binds, place.endpoints[i]);
+		r = fault ? -EPERM : 0;
+	}
+	if (fault) {
+		log_error("bus.address_refused", LOG_TEXT("address", address),
+			  LOG_TEXT("why", fault));
+	}
+	if (r == 0) {
+		*ret_place = place;
+	}
+	return r;
 }
 
 static bool is_listening(const struct sockaddr_un *name)
@@ -167,6 +277,8 @@ static const struct kind {
 	 {{ZMQ_SNDHWM, BUS_PUBLISH_HWM}, {ZMQ_RCVHWM, BUS_RECEIVE_HWM}}},
 	/* SNDHWM 0: after a reconnect all subscriptions are sent again, however many. */
 	{ZMQ_XSUB, false, PROTO_FRAME_BYTES_MAX, {{ZMQ_SNDHWM, 0}, {ZMQ_RCVHWM, BUS_PUBLISH_HWM}}},
+	/* ZAP: asked by libzmq's own threads, for as many handshakes as there are at a time. */
+	{ZMQ_REP, true, BUS_ZAP_FRAME_BYTES_MAX, {{ZMQ_SNDHWM, 0}, {ZMQ_RCVHWM, 0}}},
 };
 
 static const struct kind *find_kind(int type)
@@ -190,16 +302,11 @@ static int set_options(void *zmq, const struct option *options, size_t count)
 	return 0;
 }
 
-/* IPv6 only where it is asked for: with it libzmq names 127.0.0.1 as [::ffff:127.0.0.1]. */
-static int set_up(void *zmq, const struct kind *kind, const char *address)
+static int set_up(void *zmq, const struct kind *kind)
 {
-	const struct option ipv6 = {ZMQ_IPV6, starts_with(address, TCP_SCHEME "[")};
 	int r = set_options(zmq, common_options,
 			    sizeof(common_options) / sizeof(common_options[0]));
 
-	if (r == 0) {
-		r = set_options(zmq, &ipv6, 1);
-	}
 	if (r == 0) {
 		r = set_options(zmq, kind->options, OPTIONS_MAX);
 	}
@@ -210,15 +317,148 @@ static int set_up(void *zmq, const struct kind *kind, const char *address)
 	return r;
 }
 
-static int attach(void *zmq, const struct kind *kind, const char *address)
+static int set_key(void *zmq, int name, const struct key *key)
 {
-	if (!kind->binds) {
-		return zmq_connect(zmq, address) == 0 ? 0 : -errno;
+	return zmq_setsockopt(zmq, name, key->bytes, sizeof(key->bytes)) == 0 ? 0 : -errno;
+}
+
+static int set_own_secret(void *zmq, const struct key_pair *pair)
+{
+	int r = set_key(zmq, ZMQ_CURVE_SECRETKEY, key_pair_open(pair));
+
+	key_pair_close(pair);
+	return r;
+}
+
+/* What is bound from now on takes CURVE alone, and asks our ZAP handler. */
+static int set_curve_server(struct bus_socket *socket, struct bus *bus, void *zmq)
+{
+	const struct option server = {ZMQ_CURVE_SERVER, 1};
+	const struct option verbose = {ZMQ_XPUB_VERBOSE, 1}; /* tell every subscriber's key */
+	char domain[BUS_ZAP_DOMAIN_BYTES];
+	int type = 0;
+	size_t size = sizeof(type);
+	int r;
+
+	socket->zap_number = ++bus->last_zap;
+	(void)snprintf(domain, sizeof(domain), "%" PRIu64, socket->zap_number);
+	r = set_options(zmq, &server, 1);
+	if (r == 0 && zmq_getsockopt(zmq, ZMQ_TYPE, &type, &size) == 0 && type == ZMQ_XPUB) {
+		r = set_options(zmq, &verbose, 1);
 	}
-	if (names_file(address)) {
-		return bind_ipc(zmq, address);
+	if (r == 0 && zmq_setsockopt(zmq, ZMQ_ZAP_DOMAIN, domain, strlen(domain)) < 0) {
+		r = -errno;
 	}
-	return zmq_bind(zmq, address) == 0 ? 0 : -errno;
+	return r == 0 ? set_own_secret(zmq, bus->pair) : r;
+}
+
+static int set_curve_client(struct bus *bus, void *zmq, const struct key *server)
+{
+	int r = set_key(zmq, ZMQ_CURVE_SERVERKEY, server);
+
+	if (r == 0) {
+		r = set_key(zmq, ZMQ_CURVE_PUBLICKEY, key_pair_public(bus->pair));
+	}
+	return r == 0 ? set_own_secret(zmq, bus->pair) : r;
+}
+
+/* IPv6 only where it is asked for: with it libzmq names 127.0.0.1 as [::ffff:127.0.0.1]. */
+static int set_family(void *zmq, const char *endpoint)
+{
+	const struct option ipv6 = {ZMQ_IPV6, starts_with(endpoint, TCP_SCHEME "[")};
+
+	return set_options(zmq, &ipv6, 1);
+}
+
+static int bind_one(void *zmq, const char *endpoint)
+{
+	int r = set_family(zmq, endpoint);
+
+	if (r == 0 && names_file(endpoint)) {
+		return bind_ipc(zmq, endpoint);
+	}
+	if (r == 0 && zmq_bind(zmq, endpoint) < 0) {
+		r = -errno;
+	}
+	return r;
+}
+
+/* The endpoint as bound last, with the real port. */
+static int read_bound(void *zmq, char ret_endpoint[static BUS_ENDPOINT_BYTES])
+{
+	size_t size = BUS_ENDPOINT_BYTES;
+
+	return zmq_getsockopt(zmq, ZMQ_LAST_ENDPOINT, ret_endpoint, &size) == 0 ? 0 : -errno;
+}
+
+/* The key follows the endpoint, as in every address that others are told. */
+static void name_with_key(const char *endpoint, const struct key_pair *pair,
+			  char ret_address[static BUS_ADDRESS_BYTES])
+{
+	char key[KEY_TEXT_BYTES];
+
+	key_format(key_pair_public(pair), key);
+	(void)snprintf(ret_address, BUS_ADDRESS_BYTES, "%s#%s", endpoint, key);
+}
+
+/*
+ * Options are those of the moment of a bind: endpoints without keys come first. What a place was
+ * bound as stays in it, so that it can be bound again.
+ */
+static int bind_all(struct bus_socket *socket, struct bus *bus, void *zmq, struct bus_place *place)
+{
+	bool needs_key = false;
+	int r = 0;
+
+	for (size_t i = 0; i < place->count && r == 0; i++) {
+		char *endpoint = place->endpoints[i];
+
+		if (is_tcp(endpoint) && bus->pair) {
+			needs_key = true;
+			continue;
+		}
+		r = bind_one(zmq, endpoint);
+		r = r ? r : read_bound(zmq, endpoint);
+		if (r == 0 && place->local[0] == '\0') {
+			strcpy(place->local, endpoint);
+		}
+	}
+	if (r == 0 && needs_key) {
+		r = set_curve_server(socket, bus, zmq);
+	}
+	for (size_t i = 0; i < place->count && r == 0 && needs_key; i++) {
+		char *endpoint = place->endpoints[i];
+
+		if (is_tcp(endpoint)) {
+			r = bind_one(zmq, endpoint);
+			r = r ? r : read_bound(zmq, endpoint);
+			name_with_key(endpoint, bus->pair, place->shared);
+		}
+	}
+	if (r == 0 && !needs_key) {
+		strcpy(place->shared, place->local);
+	}
+	return r;
+}
+
+static int dial(struct bus *bus, void *zmq, const struct bus_place *place)
+{
+	int r = set_family(zmq, place->endpoints[0]);
+
+	if (r == 0 && place->key_count > 0) {
+		r = set_curve_client(bus, zmq, &place->keys[place->turn]);
+	}
+	if (r == 0 && zmq_connect(zmq, place->endpoints[0]) < 0) {
+		r = -errno;
+	}
+	return r;
+}
+
+int bus_socket_dial_again(struct bus_socket *socket, const struct bus_place *place)
+{
+	(void)zmq_disconnect(socket->zmq, place->endpoints[0]); /* libzmq may have given up */
+	bus_touch(socket);
+	return dial(socket->bus, socket->zmq, place);
 }
 
 /* --- life --- */
@@ -263,7 +503,9 @@ static int adopt(struct bus_socket *socket, struct bus *bus, void *zmq)
 	return 0;
 }
 
-#define MONITOR_EVENTS (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED)
+#define CLIENT_EVENTS \
+	(ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | BUS_EVENTS_HANDSHAKE_FAILED)
+#define SERVER_EVENTS (ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED)
 
 /*
  * libzmq's own thread tells events by a send that waits: into a PAIR that is full, or that nobody
@@ -276,8 +518,9 @@ static void stop_monitor(void *zmq)
 }
 
 /* A PAIR on which the events of `zmq` come. */
-static int monitor_new(struct bus *bus, void *zmq, void **ret_pair)
+static int monitor_new(struct bus *bus, void *zmq, bool binds, void **ret_pair)
 {
+	int events = binds ? SERVER_EVENTS : CLIENT_EVENTS;
 	const struct option unlimited = {ZMQ_RCVHWM, 0};
 	char address[64];
 	void *pair;
@@ -285,7 +528,7 @@ static int monitor_new(struct bus *bus, void *zmq, void **ret_pair)
 
 	(void)snprintf(address, sizeof(address), INPROC_SCHEME "monitor-%" PRIu64,
 		       ++bus->last_monitor);
-	if (zmq_socket_monitor(zmq, address, MONITOR_EVENTS) < 0) {
+	if (zmq_socket_monitor(zmq, address, events) < 0) {
 		return -errno;
 	}
 	pair = zmq_socket(bus->context, ZMQ_PAIR);
@@ -329,16 +572,16 @@ void bus_socket_close(struct bus_socket *socket, struct bus_socket *monitor)
 
 /* Attach and put on the loop; the monitor first, so that it misses nothing. */
 static int start(struct bus_socket *socket, struct bus_socket *monitor, struct bus *bus, void *zmq,
-		 const struct kind *kind, const char *address)
+		 const struct kind *kind, struct bus_place *place)
 {
 	void *pair = NULL;
-	int r = set_up(zmq, kind, address);
+	int r = set_up(zmq, kind);
 
 	if (r == 0 && monitor) {
-		r = monitor_new(bus, zmq, &pair);
+		r = monitor_new(bus, zmq, kind->binds, &pair);
 	}
 	if (r == 0) {
-		r = attach(zmq, kind, address);
+		r = kind->binds ? bind_all(socket, bus, zmq, place) : dial(bus, zmq, place);
 	}
 	if (r == 0 && pair) {
 		r = adopt(monitor, bus, pair);
@@ -356,15 +599,27 @@ static int start(struct bus_socket *socket, struct bus_socket *monitor, struct b
 	return r;
 }
 
+static int check_files(const struct bus_place *place)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < place->count && r == 0; i++) {
+		if (names_file(place->endpoints[i])) {
+			r = check_ipc_path(place->endpoints[i] + strlen(IPC_SCHEME));
+		}
+	}
+	return r;
+}
+
 int bus_socket_open(struct bus_socket *socket, struct bus_socket *monitor, struct bus *bus,
-		    int type, const char *address)
+		    int type, const char *address, struct bus_place *place)
 {
 	const struct kind *kind = find_kind(type);
 	void *zmq;
-	int r = check_address(address);
+	int r = bus_place_parse(bus, address, kind->binds, place);
 
-	if (r == 0 && kind->binds && names_file(address)) {
-		r = check_ipc_path(address + strlen(IPC_SCHEME));
+	if (r == 0 && kind->binds) {
+		r = check_files(place);
 	}
 	if (r < 0) {
 		return r;
@@ -373,7 +628,7 @@ int bus_socket_open(struct bus_socket *socket, struct bus_socket *monitor, struc
 	if (!zmq) {
 		return -errno;
 	}
-	r = start(socket, monitor, bus, zmq, kind, address);
+	r = start(socket, monitor, bus, zmq, kind, place);
 	if (r < 0) {
 		if (monitor && monitor->zmq) {
 			disown(monitor);
@@ -389,13 +644,6 @@ int bus_socket_events(struct bus_socket *socket)
 	size_t size = sizeof(events);
 
 	return zmq_getsockopt(socket->zmq, ZMQ_EVENTS, &events, &size) == 0 ? events : 0;
-}
-
-int bus_socket_address(struct bus_socket *socket, char ret_address[static BUS_ENDPOINT_BYTES])
-{
-	size_t size = BUS_ENDPOINT_BYTES;
-
-	return zmq_getsockopt(socket->zmq, ZMQ_LAST_ENDPOINT, ret_address, &size) == 0 ? 0 : -errno;
 }
 
 /* --- frames --- */

@@ -1104,7 +1104,7 @@ Test(bus, addresses_that_need_keys_are_refused)
 		{"tcp://", -EPERM},
 		{"ipc://@abstract", -EPERM},
 		{"udp://127.0.0.1:5555", -EPERM},
-		{"", -EPERM},
+		{"", -EINVAL},
 		{"127.0.0.1:5555", -EPERM},
 	};
 	struct fixture fixture;

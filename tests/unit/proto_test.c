@@ -479,7 +479,7 @@ Test(decode, unknown_type_keeps_the_request)
 {
 	struct proto_message message;
 
-	cr_assert_eq(proto_decode("\x82\xa1t\x7f\xa1i\x07", 7, &message, NULL),
+	cr_assert_eq(proto_decode("\x82\xa1t\xcc\xff\xa1i\x07", 8, &message, NULL),
 		     PROTO_E_UNKNOWN_TYPE);
 	cr_assert_eq(message.header.request, 7);
 }
