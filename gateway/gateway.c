@@ -96,7 +96,6 @@ static void on_welcomed(void *context, const struct proto_node_welcome *welcome)
 
 	(void)welcome;
 	upstreams_shut_registry(gateway);
-	sessions_doubt(gateway);
 	service_ready(gateway->service);
 }
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* See session.h. Secrets are wiped from memory when a session is forgotten. */
+/*
+ * See session.h. Secrets are wiped from memory when a session is forgotten. Tokens are renewed when
+ * half of their life is over: whoever is signed in can do without the registry for the other half.
+ */
 
 #include "gateway/session.h"
 
@@ -63,6 +66,7 @@ void session_unref(struct session *session)
 static int set_token(struct session *session, const struct proto_session_granted *granted)
 {
 	char *token = strndup(granted->token.data ? granted->token.data : "", granted->token.size);
+	uint64_t wall_ms = clock_wall_ms();
 
 	if (!token) {
 		return -ENOMEM;
@@ -70,6 +74,9 @@ static int set_token(struct session *session, const struct proto_session_granted
 	free(session->token);
 	session->token = token;
 	session->token_expires_ms = granted->token_expires;
+	session->renew_at_ms = wall_ms + (granted->token_expires > wall_ms
+						  ? (granted->token_expires - wall_ms) / 2
+						  : 0);
 	session->expires_ms = granted->expires;
 	session->resumed_ms = gateway_now_ms(session->gateway);
 	session->role = granted->role;
@@ -239,24 +246,10 @@ void session_revoke(struct gateway *gateway, const struct proto_id *id)
 	}
 }
 
-/* Revocations may have been missed: what was granted before counts no longer. */
-void sessions_doubt(struct gateway *gateway)
-{
-	struct session *session;
-
-	for (session = gateway->sessions; session; session = session->by_id.next) {
-		session->resumed_ms = 0;
-		session->token_expires_ms = session->refs > 0 ? session->token_expires_ms : 0;
-	}
-}
-
 static bool is_due(const struct session *session, uint64_t now_ms, uint64_t wall_ms)
 {
-	bool doubted = session->resumed_ms == 0;
-
 	return session->refs > 0 && !session->ended && !session->renewal &&
-	       now_ms >= session->renew_not_before_ms &&
-	       (doubted || session->token_expires_ms < wall_ms + SESSION_RENEW_MARGIN_MS);
+	       now_ms >= session->renew_not_before_ms && wall_ms >= session->renew_at_ms;
 }
 
 void sessions_tick(struct gateway *gateway)

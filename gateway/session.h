@@ -18,7 +18,6 @@
 
 #define SESSION_TRUST_MS 30000
 #define SESSION_KEY_BYTES 32 /* hash of the secret: what tables are searched by */
-#define SESSION_RENEW_MARGIN_MS 60000 /* a token is renewed so long before its end */
 
 struct session {
 	struct gateway *gateway;
@@ -30,6 +29,7 @@ struct session {
 	uint8_t key[SESSION_KEY_BYTES];
 	char *token;
 	uint64_t token_expires_ms; /* wall clock */
+	uint64_t renew_at_ms; /* wall clock: half of the token's life is over */
 	uint64_t expires_ms; /* wall clock */
 	uint64_t resumed_ms; /* loop time */
 	struct bus_call *renewal;
@@ -64,6 +64,5 @@ bool session_has_token(struct session *session);
 void session_renew(struct session *session);
 /* The registry ended it: closes its connections. */
 void session_revoke(struct gateway *gateway, const struct proto_id *id);
-void sessions_doubt(struct gateway *gateway); /* the registry was away: ask for all again */
 void sessions_tick(struct gateway *gateway);
 void sessions_free(struct gateway *gateway);

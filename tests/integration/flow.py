@@ -16,6 +16,7 @@ from system import wait_until
 
 PAUSE_S = 0.04  # of a writer between two messages
 POLL_MS = 100
+RENEW_S = 5  # a script renews its token this often
 FETCH_S = 1.0  # a range that was asked for and not answered is asked for again after this
 FEED_EVERYTHING = b"\0" * 16
 
@@ -87,7 +88,11 @@ class BusReader:
         self.changes.subscribe(FEED_EVERYTHING)
         self.me = None
         self._send(self.registry, 21, login=self.login, password=PASSWORD)
+        renewed = time.monotonic()
         while not self.closing:
+            if self.me and time.monotonic() - renewed > RENEW_S:
+                renewed = time.monotonic()
+                self._send(self.registry, 22, secret=self.me["secret"])
             for socket, _ in self.poller.poll(POLL_MS):
                 frames = socket.recv_multipart()
                 self._take(socket, msgpack.unpackb(frames[-1]))
@@ -98,7 +103,11 @@ class BusReader:
 
     def _take(self, socket, message):
         kind = message["t"]
-        if kind == 24:
+        if kind == 24 and self.me:
+            self.me["token"] = message["token"]
+            for owner in self.owners.values():
+                self._send(owner, 60, token=self.me["token"])
+        elif kind == 24:
             self.me = message
             self._send(self.registry, 50)
         elif kind == 51:

@@ -22,16 +22,19 @@ from system import ROOT, System, wait_until
 ROOMS = 6
 SOON_S = 20  # the target is 3 s; machines are busy
 LEASE_S = 1.5  # without the registry, after this nobody has one
+TOKEN_LIFE = "30s"  # so that tokens are renewed in the middle of all this
 BUILD = pathlib.Path(os.environ.get("DISTRICHAT_BUILD_DIR", ROOT / "build" / "up"))
 
 
 @pytest.fixture(scope="module")
 def here():
-    with System() as system:
-        boss = administrator(system)
-        flow = Flow(system, ROOMS)
-        yield system, boss, flow
-        flow.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DISTRICHAT_TOKEN_LIFE", TOKEN_LIFE)
+        with System() as system:
+            boss = administrator(system)
+            flow = Flow(system, ROOMS)
+            yield system, boss, flow
+            flow.close()
 
 
 def nodes(boss):
