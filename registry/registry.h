@@ -6,6 +6,7 @@
  * registry.c.
  */
 
+#include "registry/load.h"
 #include "registry/node.h"
 #include "registry/password.h"
 #include "registry/session.h"
@@ -50,8 +51,7 @@ struct wishes {
 	uint64_t settle_at_ms; /* 0: nothing to settle */
 	uint64_t trust_until_ms; /* nodes that were not heard yet count until then; 0: no more */
 	uint64_t load_at_ms; /* when load is compared again */
-	size_t hot; /* who was the busiest */
-	unsigned int hot_streak; /* and for how many checks */
+	struct load_watch load;
 };
 
 /* Sessions that ended; revocations.c. */

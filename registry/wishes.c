@@ -22,11 +22,6 @@
 #include "services/clock.h"
 
 #define WISH_NOBODY 0xffff
-#define LOAD_CHECK_MS 10000 /* how often load is compared */
-#define LOAD_HOT_PERMILLE 700 /* of one core: below it nothing is moved for the sake of load */
-#define LOAD_GAP_PERMILLE 300 /* between the busiest and the idlest */
-#define LOAD_STREAK 3 /* checks in a row that must find so */
-#define LOAD_PART 32 /* a move takes this part of the busy node's slots */
 
 /* --- kept --- */
 
@@ -238,30 +233,6 @@ static struct node *node_at(const struct registry *registry, size_t position)
 	return node_find(&registry->nodes, proto_span(registry->wishes.names[position]));
 }
 
-/* The busiest and the idlest by position; false: no two of them tell their load. */
-static bool find_extremes(const struct registry *registry, size_t *ret_hot, size_t *ret_cool)
-{
-	uint64_t most = 0;
-	uint64_t least = UINT64_MAX;
-
-	for (size_t i = 0; i < registry->wishes.name_count; i++) {
-		const struct node *node = node_at(registry, i);
-
-		if (!node || node->load_at_ms == 0 || !node_takes_new(node)) {
-			continue;
-		}
-		if (node->load_permille >= most) {
-			most = node->load_permille;
-			*ret_hot = i;
-		}
-		if (node->load_permille < least) {
-			least = node->load_permille;
-			*ret_cool = i;
-		}
-	}
-	return most >= LOAD_HOT_PERMILLE && most - least >= LOAD_GAP_PERMILLE;
-}
-
 /* Whether all slots are where they should be: one move after the other. */
 static bool is_settled(const struct registry *registry)
 {
@@ -271,35 +242,31 @@ static bool is_settled(const struct registry *registry)
 	return memcmp(owners, registry->wishes.slots, sizeof(owners)) == 0;
 }
 
-/*
- * Gentle on purpose: a node must be the busiest by far for half a minute before some of its slots
- * move, and what moves is few. Nobody knows which of them are the busy ones.
- */
 static void look_at_load(struct registry *registry)
 {
 	struct wishes *wishes = &registry->wishes;
-	size_t hot = 0;
-	size_t cool = 0;
+	uint64_t loads[PROTO_NODES_MAX];
+	size_t from = 0;
+	size_t to = 0;
 	size_t moved;
 
-	if (!find_extremes(registry, &hot, &cool) || !is_settled(registry)) {
-		wishes->hot_streak = 0;
+	for (size_t i = 0; i < wishes->name_count; i++) {
+		const struct node *node = node_at(registry, i);
+
+		loads[i] = node && node->load_at_ms > 0 && node_takes_new(node)
+				   ? node->load_permille
+				   : LOAD_UNKNOWN;
+	}
+	if (!is_settled(registry) ||
+	    !load_look(&wishes->load, loads, wishes->name_count, &from, &to)) {
 		return;
 	}
-	if (hot != wishes->hot) {
-		wishes->hot = hot;
-		wishes->hot_streak = 0;
-	}
-	if (++wishes->hot_streak < LOAD_STREAK) {
-		return;
-	}
-	wishes->hot_streak = 0;
-	moved = assignment_shift(wishes->slots, wishes->name_count, hot, cool,
+	moved = assignment_shift(wishes->slots, wishes->name_count, from, to,
 				 PROTO_SLOTS / wishes->name_count / LOAD_PART + 1,
 				 (size_t)(uv_hrtime() / 1000 % PROTO_SLOTS));
 	if (moved > 0) {
 		log_info("slots.shifted", LOG_NUMBER("changed", moved),
-			 LOG_TEXT("from", wishes->names[hot]), LOG_TEXT("to", wishes->names[cool]));
+			 LOG_TEXT("from", wishes->names[from]), LOG_TEXT("to", wishes->names[to]));
 		wishes_keep(registry);
 		wishes_tell(registry);
 	}

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 #include "registry/assignment.h"
+#include "registry/load.h"
 #include "registry/name.h"
 #include "registry/node.h"
 #include "registry/password.h"
@@ -603,6 +604,59 @@ Test(assignment, nobody_to_give_to)
 	memset(wishes, 0xff, sizeof(wishes));
 	cr_assert_eq(assignment_balance(wishes, nobody(), 0), 0);
 	cr_assert_eq(wishes[0], ASSIGNMENT_NOBODY);
+}
+
+/* --- load --- */
+
+Test(load, only_a_lasting_and_large_gap_moves_slots)
+{
+	static const struct {
+		const char *what;
+		uint64_t loads[3];
+		bool moves; /* when it lasts */
+	} rows[] = {
+		{"all idle", {100, 0, 50}, false},
+		{"busy, but not by far", {900, 650, 800}, false},
+		{"by far, but not busy", {650, 0, 10}, false},
+		{"busy by far",
+		 {LOAD_HOT_PERMILLE, LOAD_HOT_PERMILLE - LOAD_GAP_PERMILLE, 500},
+		 true},
+		{"one is not known", {900, LOAD_UNKNOWN, 100}, true},
+		{"nobody else is known", {900, LOAD_UNKNOWN, LOAD_UNKNOWN}, false},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct load_watch watch = {0};
+		size_t from = 9;
+		size_t to = 9;
+
+		for (size_t look = 1; look <= 2 * LOAD_STREAK; look++) {
+			bool due = rows[i].moves && look % LOAD_STREAK == 0;
+
+			cr_assert_eq(load_look(&watch, rows[i].loads, 3, &from, &to), due, "%s",
+				     rows[i].what);
+		}
+		cr_assert_eq(from, rows[i].moves ? 0 : 9, "%s", rows[i].what);
+		cr_assert_eq(to, rows[i].moves ? (rows[i].loads[1] < rows[i].loads[2] ? 1 : 2) : 9);
+	}
+}
+
+Test(load, a_pause_or_another_node_begins_anew)
+{
+	static const uint64_t first[] = {900, 100};
+	static const uint64_t second[] = {100, 900};
+	static const uint64_t calm[] = {100, 100};
+	const uint64_t *looks[] = {first, first, calm, first, first, second, second, second};
+	struct load_watch watch = {0};
+	size_t from = 9;
+	size_t to = 9;
+
+	for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]); i++) {
+		cr_assert_eq(load_look(&watch, looks[i], 2, &from, &to), i == 7, "look %zu", i);
+	}
+	cr_assert_eq(from, 1);
+	cr_assert_eq(to, 0);
+	cr_assert_not(load_look(&watch, NULL, 0, &from, &to));
 }
 
 /* --- slot records --- */
