@@ -604,7 +604,8 @@
 #define PROTO_FIELDS_slot_ranges(F) \
 	F(slot_ranges, U64, version, MUST, none, PROTO_NUMBER_MAX, 1, "of the assignment") \
 	F(slot_ranges, LIST, ranges, MUST, slot_range, PROTO_SLOTS, 1, "slots that it owns, or may take now") \
-	F(slot_ranges, LIST, leave, MAY, slot_range, PROTO_SLOTS, 1, "slots that it owns and others wait for: close them")
+	F(slot_ranges, LIST, leave, MAY, slot_range, PROTO_SLOTS, 1, "slots that it owns and others wait for: close them") \
+	F(slot_ranges, BOOL, alone, MAY, none, 0, 1, "no other node could have its slots now: who stops waits for nobody")
 #define PROTO_FIELDS_assignment_changed(F) \
 	F(assignment_changed, U64, version, MUST, none, PROTO_NUMBER_MAX, 1, "of the assignment")
 

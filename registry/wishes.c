@@ -13,6 +13,8 @@
  *   wish(B) ── A: leave ──▶ A closes the record ── B: take ──▶ B claims, seals, opens
  *
  * A node that drains, or stops in order, keeps its wishes only while nobody else could have them.
+ * When all stop at once, wishes stay with whoever was the last: nobody is asked to leave anything
+ * for a node that is going itself, and each hears that it is alone.
  */
 
 #include <errno.h>
@@ -124,12 +126,14 @@ static bool may_have(const struct registry *registry, const char *name)
 	       !node_is_draining(node);
 }
 
-static bool anyone_may_have(const struct registry *registry)
+/* Whether any node may have slots, other than the one of this name (may be empty). */
+static bool anyone_may_have(const struct registry *registry, struct proto_span but)
 {
 	const struct node *node;
 
 	for (node = registry->nodes.nodes; node; node = node->hh.next) {
-		if (node->service == PROTO_SERVICE_ROOMD && may_have(registry, node->name)) {
+		if (!proto_span_equal(proto_span(node->name), but) &&
+		    may_have(registry, node->name)) {
 			return true;
 		}
 	}
@@ -212,7 +216,8 @@ static void balance(struct registry *registry)
 	struct wishes *wishes = &registry->wishes;
 	size_t changed;
 
-	if (!anyone_may_have(registry)) {
+	if (!anyone_may_have(registry, (struct proto_span){0})) {
+		wishes_tell(registry); /* whoever waits for others waits in vain */
 		return; /* better wishes for nodes that may come back than none */
 	}
 	rename_all(registry);
@@ -288,6 +293,19 @@ static void ranges_add(struct ranges *ranges, size_t slot)
 	}
 }
 
+/* Whether nobody else is there for the slots of the one who asks, or may still come back. */
+static bool is_alone(const struct registry *registry, const bool *heirs, struct proto_span asker)
+{
+	size_t position = name_find(&registry->wishes, asker);
+
+	for (size_t i = 0; i < registry->wishes.name_count; i++) {
+		if (i != position && heirs[i]) {
+			return false;
+		}
+	}
+	return !anyone_may_have(registry, asker);
+}
+
 static void on_slots_assigned(void *context, struct bus_request *request,
 			      const struct proto_message *message)
 {
@@ -298,7 +316,11 @@ static void on_slots_assigned(void *context, struct bus_request *request,
 	const struct wishes *wishes = &registry->wishes;
 	size_t asker = name_find(wishes, asked->node);
 	struct proto_slot_ranges answer;
+	bool heirs[PROTO_NODES_MAX];
 
+	for (size_t i = 0; i < wishes->name_count; i++) {
+		heirs[i] = may_have(registry, wishes->names[i]);
+	}
 	take.count = 0;
 	leave.count = 0;
 	for (unsigned int slot = 0; slot < PROTO_SLOTS; slot++) {
@@ -311,7 +333,8 @@ static void on_slots_assigned(void *context, struct bus_request *request,
 		}
 		if (wish == asker && (is_owner || !slots_is_held(registry, record))) {
 			ranges_add(&take, slot);
-		} else if (wish != asker && is_owner && record->state == PROTO_SLOT_STATE_OPEN) {
+		} else if (wish != asker && heirs[wish] && is_owner &&
+			   record->state == PROTO_SLOT_STATE_OPEN) {
 			ranges_add(&leave, slot);
 		}
 	}
@@ -319,6 +342,7 @@ static void on_slots_assigned(void *context, struct bus_request *request,
 		.version = wishes->version,
 		.ranges = {take.items, take.count},
 		.leave = {leave.items, leave.count},
+		.alone = is_alone(registry, heirs, asked->node),
 	};
 	bus_reply(request, PROTO_SLOT_RANGES, &answer);
 }

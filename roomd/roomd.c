@@ -373,7 +373,7 @@ static void on_left(void *context)
 /*
  * Others get the slots first, while they are served on. What nobody is there to have is served no
  * more: in flight first, then the stores learn the last commits, then the registry learns that we
- * go.
+ * go. Without a lease the registry is away, perhaps for good, and nothing can be handed to anybody.
  */
 static void stop_step(struct roomd *roomd)
 {
@@ -381,7 +381,8 @@ static void stop_step(struct roomd *roomd)
 	bool done = true;
 
 	roomd->refusing = roomd->refusing || late ||
-			  (roomd->handing && takeover_is_left(roomd->takeover));
+			  (roomd->handing && (takeover_is_left(roomd->takeover) ||
+					      !membership_has_lease(roomd->membership)));
 	if (!roomd->refusing) {
 		return;
 	}

@@ -24,6 +24,7 @@ struct takeover {
 		[PROTO_SLOTS]; /* when it was closed for somebody; 0: not, or it is served */
 	bool stopped;
 	bool left_known; /* an assignment that was asked for after the stop */
+	bool alone; /* as of the last assignment, nobody else could have slots */
 	bool known; /* the assignment */
 	bool assigning; /* it is asked for */
 	bool assigning_stopped; /* and that was after the stop */
@@ -129,8 +130,8 @@ void takeover_stop(struct takeover *takeover)
 bool takeover_is_left(const struct takeover *takeover)
 {
 	for (unsigned int i = 0; i < PROTO_SLOTS; i++) {
-		if (takeover->leave[i] || takeover->handed_ms[i] != 0 ||
-		    takeover->slots[i].phase == SLOT_CLOSE) {
+		if (takeover->leave[i] || takeover->slots[i].phase == SLOT_CLOSE ||
+		    (takeover->handed_ms[i] != 0 && !takeover->alone)) {
 			return false;
 		}
 	}
@@ -247,6 +248,7 @@ static void on_assigned(void *context, int result, const struct proto_message *a
 	if (result != 0) {
 		return; /* asked again in a while */
 	}
+	takeover->alone = PROTO_BODY(answer, slot_ranges)->alone;
 	take_leaves(takeover, &PROTO_BODY(answer, slot_ranges)->leave);
 	takeover->left_known = takeover->left_known || takeover->assigning_stopped;
 	if (takeover->stopped) {

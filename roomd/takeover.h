@@ -49,7 +49,10 @@ void takeover_suspend(struct takeover *takeover);
  * asked for once more.
  */
 void takeover_stop(struct takeover *takeover);
-/* Whether, after a stop, the assignment is known and nobody waits for a slot of ours any more. */
+/*
+ * Whether, after a stop, the assignment is known and nobody waits for a slot of ours any more, nor
+ * is there anybody who could.
+ */
 bool takeover_is_left(const struct takeover *takeover);
 void takeover_tick(struct takeover *takeover);
 

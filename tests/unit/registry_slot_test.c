@@ -384,6 +384,41 @@ Test(registry_drain, of_a_node_that_stops)
 	world_free(world);
 }
 
+/* Nobody is asked to close what the other, who stops too, would not take; and all are told. */
+Test(registry_drain, of_all_nodes_at_once)
+{
+	struct world *world = world_new();
+	struct proto_node_beat last = {
+		.node = PROTO_SPAN("roomd-1"), .incarnation = id_of(1), .draining = true};
+	struct proto_slot_ranges one;
+
+	follow(world);
+	roomd_up(world, "roomd-1", 1, 5);
+	await_slots(world, "roomd-1", PROTO_SLOTS);
+	one = ranges_for(world, "roomd-1");
+	cr_assert(one.alone);
+	cr_assert_eq(hello(world, "roomd-2", PROTO_SERVICE_ROOMD, 2, "h", NULL), 0);
+	cr_assert_eq(hello(world, "storaged-1", PROTO_SERVICE_STORAGED, 3, "h", NULL), 0);
+	cr_assert_eq(ask(world, world->bob, PROTO_NODE_BEAT, &last, NULL), 0);
+	one = ranges_for(world, "roomd-1");
+	cr_assert(has_slot(&one.leave, 5));
+	cr_assert_not(one.alone);
+	world->assigned = 0;
+	last.node = PROTO_SPAN("roomd-2");
+	last.incarnation = id_of(2);
+	cr_assert_eq(ask(world, world->bob, PROTO_NODE_BEAT, &last, NULL), 0);
+	fixture_wait(&world->fixture, &world->assigned, 1);
+	one = ranges_for(world, "roomd-1");
+	cr_assert_eq(one.leave.count, 0);
+	cr_assert(one.alone);
+	cr_assert_eq(hello(world, "roomd-3", PROTO_SERVICE_ROOMD, 4, "h", NULL), 0);
+	await_slots(world, "roomd-3", PROTO_SLOTS - 1);
+	one = ranges_for(world, "roomd-1");
+	cr_assert(has_slot(&one.leave, 5));
+	cr_assert_not(one.alone);
+	world_free(world);
+}
+
 Test(registry_drain, stores_get_no_segments)
 {
 	struct world *world = world_new();

@@ -492,6 +492,29 @@ Test(roomd_move, one_that_stops_hands_over_and_takes_nothing)
 	world_free(world);
 }
 
+/* The one that was to have its slots begins to stop as well, with some of them closed already. */
+Test(roomd_move, one_that_stops_waits_for_nobody_who_stops_too)
+{
+	struct world *world = orderly_new();
+
+	cr_assert(world_run_until_open(world, 0, 2000));
+	append_some(world, 0, 4);
+	takeover_stop(world_takeover(world, 1));
+	takeover_stop(world_takeover(world, 0));
+	world_assign_slot(world, 0, 1);
+	world_run(world, 50);
+	cr_assert_eq(world_slot(world, 0, 0)->phase, SLOT_FREE, "closed");
+	cr_assert_not(takeover_is_left(world_takeover(world, 0)), "it waits for the other");
+	world_assign_slot(world, 1, 1);
+	world_alone(world);
+	world_run(world, 50);
+	cr_assert(takeover_is_left(world_takeover(world, 0)));
+	cr_assert_eq(world_slot(world, 0, 2)->phase, SLOT_OPEN);
+	cr_assert(takeover_is_left(world_takeover(world, 1)));
+	cr_assert_null(world_check(world));
+	world_free(world);
+}
+
 /* --- three stores, two of which must have an entry --- */
 
 Test(roomd_slot, quorum_commits_with_one_store_away)

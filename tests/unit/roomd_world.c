@@ -95,6 +95,7 @@ struct world {
 	uint64_t committed_count[WORLD_SLOTS];
 	uint64_t dropped;
 	bool conflict;
+	bool alone;
 	char wrong[256];
 };
 
@@ -425,7 +426,8 @@ static void registry_assigned(struct world *world, size_t call)
 	const struct owner *asker = &world->owners[world->calls[call].owner];
 	struct proto_slot_range ranges[WORLD_SLOTS];
 	struct proto_slot_range leave[WORLD_SLOTS];
-	struct proto_slot_ranges body = {.version = 1, .ranges = {ranges, 0}, .leave = {leave, 0}};
+	struct proto_slot_ranges body = {
+		.version = 1, .ranges = {ranges, 0}, .leave = {leave, 0}, .alone = world->alone};
 
 	for (unsigned int i = 0; i < WORLD_SLOTS; i++) {
 		const struct record *record = &world->records[i];
@@ -433,8 +435,8 @@ static void registry_assigned(struct world *world, size_t call)
 
 		if (wished && (is_owner(record, asker) || !is_held(world, record))) {
 			ranges[body.ranges.count++] = (struct proto_slot_range){i, i};
-		} else if (!wished && world->options.orderly && is_owner(record, asker) &&
-			   record->state == PROTO_SLOT_STATE_OPEN) {
+		} else if (!wished && !world->alone && world->options.orderly &&
+			   is_owner(record, asker) && record->state == PROTO_SLOT_STATE_OPEN) {
 			leave[body.leave.count++] = (struct proto_slot_range){i, i};
 		}
 	}
@@ -865,6 +867,12 @@ void world_assign(struct world *world, size_t owner)
 	for (unsigned int i = 0; i < WORLD_SLOTS; i++) {
 		world_assign_slot(world, i, owner);
 	}
+}
+
+void world_alone(struct world *world)
+{
+	world->alone = true;
+	tell_assignment(world);
 }
 
 bool world_append(struct world *world, size_t owner, unsigned int number)

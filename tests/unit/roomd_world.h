@@ -48,6 +48,8 @@ bool world_run_until_open(struct world *world, size_t owner, uint64_t ms);
 /* The registry assigns all slots to one owner, or one slot. */
 void world_assign(struct world *world, size_t owner);
 void world_assign_slot(struct world *world, unsigned int slot, size_t owner);
+/* From now on every owner hears that nobody else could have its slots. */
+void world_alone(struct world *world);
 /* Add an entry if the owner has the slot open and takes it. Returns whether it did. */
 bool world_append(struct world *world, size_t owner, unsigned int slot);
 void world_crash(struct world *world, size_t owner);
