@@ -292,3 +292,11 @@ def test_after_all_that_every_log_is_whole(here):
     _, _, flow = here
     flow.stop()
     flow.check()
+
+
+def test_all_roomds_stop_at_once(here):
+    system, _, flow = here
+    flow.close()
+    assert system.stop() == 0, "a daemon had to be killed, or ended with an error"
+    for name in ("roomd-1", "roomd-2"):
+        assert any("event=service.stop" in line for line in system.log(name)[-3:])
